@@ -1,0 +1,389 @@
+//! Node-API, declared by hand: the part that the shim uses, and safe wrappers for it.
+//!
+//! Declarations: `js_native_api.h`, `js_native_api_types.h` and `node_api.h` of Node.js. Node-API
+//! is a stable C ABI, so there is nothing to generate and no crate to depend on.
+
+use core::ffi::c_void;
+use core::ptr::{addr_of, addr_of_mut, null_mut};
+
+/// The Node-API version that the shim asks for: 8 has all it needs (the type tags being the
+/// newest), and Node.js 20 crashes on a number it does not know.
+pub const VERSION: i32 = 8;
+
+/// The `code` of every error thrown here.
+const MISUSE: Text = text!("ERR_SKEP_ARGUMENT");
+
+/// The largest integer up to which every one is exact as a double: `2^53`.
+const LARGEST_EXACT: u64 = 1 << 53;
+
+type Status = i32;
+const OK: Status = 0;
+const NO_EXTERNAL_BUFFERS_ALLOWED: Status = 22;
+
+/// The exports can be listed, but not replaced.
+const ENUMERABLE: i32 = 1 << 1;
+
+/// `napi_env`: the environment (main thread or worker) that a call comes from. Handed out by
+/// Node.js to a callback and valid until that returns, which is as long as the shim ever keeps it.
+#[repr(transparent)]
+#[derive(Clone, Copy)]
+pub struct Env(*mut c_void);
+
+/// `napi_value`: a JavaScript value, valid until the callback returns.
+#[repr(transparent)]
+#[derive(Clone, Copy)]
+pub struct Value(*mut c_void);
+
+/// `napi_callback_info`: where the arguments of a call are found.
+#[repr(transparent)]
+#[derive(Clone, Copy)]
+pub struct CallInfo(*mut c_void);
+
+pub type Callback = extern "C" fn(Env, CallInfo) -> Value;
+pub type Finalizer = extern "C" fn(Env, data: *mut c_void, hint: *mut c_void);
+
+/// `napi_type_tag`: 128 random bits that mark objects as made by one addon. JavaScript can neither
+/// read, copy nor forge the mark.
+#[repr(C)]
+pub struct TypeTag {
+    pub lower: u64,
+    pub upper: u64,
+}
+
+/// `napi_property_descriptor`.
+#[repr(C)]
+struct PropertyDescriptor {
+    name: *const u8,
+    name_value: Value,
+    method: Option<Callback>,
+    getter: Option<Callback>,
+    setter: Option<Callback>,
+    value: Value,
+    attributes: i32,
+    data: *mut c_void,
+}
+
+extern "C" {
+    fn napi_get_cb_info(
+        env: Env,
+        info: CallInfo,
+        count: *mut usize,
+        arguments: *mut Value,
+        this: *mut Value,
+        data: *mut *mut c_void,
+    ) -> Status;
+    fn napi_get_value_double(env: Env, value: Value, result: *mut f64) -> Status;
+    fn napi_create_int32(env: Env, value: i32, result: *mut Value) -> Status;
+    fn napi_create_double(env: Env, value: f64, result: *mut Value) -> Status;
+    fn napi_is_arraybuffer(env: Env, value: Value, result: *mut bool) -> Status;
+    fn napi_is_detached_arraybuffer(env: Env, value: Value, result: *mut bool) -> Status;
+    fn napi_detach_arraybuffer(env: Env, value: Value) -> Status;
+    fn napi_get_arraybuffer_info(
+        env: Env,
+        value: Value,
+        data: *mut *mut c_void,
+        length: *mut usize,
+    ) -> Status;
+    fn napi_create_external_arraybuffer(
+        env: Env,
+        data: *mut c_void,
+        length: usize,
+        finalizer: Finalizer,
+        hint: *mut c_void,
+        result: *mut Value,
+    ) -> Status;
+    fn napi_type_tag_object(env: Env, object: Value, tag: *const TypeTag) -> Status;
+    fn napi_check_object_type_tag(
+        env: Env,
+        object: Value,
+        tag: *const TypeTag,
+        result: *mut bool,
+    ) -> Status;
+    fn napi_define_properties(
+        env: Env,
+        object: Value,
+        count: usize,
+        properties: *const PropertyDescriptor,
+    ) -> Status;
+    fn napi_throw_type_error(env: Env, code: *const u8, message: *const u8) -> Status;
+    fn napi_throw_range_error(env: Env, code: *const u8, message: *const u8) -> Status;
+    #[cfg(not(test))]
+    fn napi_fatal_error(
+        location: *const u8,
+        location_length: usize,
+        message: *const u8,
+        message_length: usize,
+    ) -> !;
+}
+
+/// A string as C wants it, ending in a zero byte. Made by [`text!`].
+#[derive(Clone, Copy)]
+pub struct Text(&'static str);
+
+impl Text {
+    pub const fn new(terminated: &'static str) -> Self {
+        let bytes = terminated.as_bytes();
+        assert!(bytes[bytes.len() - 1] == 0);
+        Text(terminated)
+    }
+
+    fn as_ptr(self) -> *const u8 {
+        self.0.as_ptr()
+    }
+}
+
+/// A [`Text`] from a literal, checked while compiling.
+macro_rules! text {
+    ($literal:literal) => {{
+        const TEXT: $crate::napi::Text = $crate::napi::Text::new(concat!($literal, "\0"));
+        TEXT
+    }};
+}
+pub(crate) use text;
+
+/// Why a call was refused before anything was done; becomes a JavaScript exception.
+pub enum Misuse {
+    Type(Text),
+    Range(Text),
+}
+
+/// Why no external `ArrayBuffer` came to be.
+pub enum NoBuffer {
+    /// This runtime has none. The finalizer will not be called.
+    Unsupported,
+    /// Anything else, say that the environment is being torn down. The finalizer may or may not be
+    /// called later; it has not been called yet.
+    Failed,
+}
+
+impl Value {
+    /// "No value": JavaScript sees `undefined`, or the pending exception if there is one.
+    const NONE: Value = Value(null_mut());
+}
+
+// SAFETY (all unsafe blocks below): an `Env` comes from Node.js and is used within the callback
+// that it was handed to, on that thread; `Value`s likewise. Node-API checks the kind of every value
+// itself and answers with a status. Result pointers are to locals, which the functions fill only
+// when they return OK, so each is initialised with what the wrapper returns otherwise.
+impl Env {
+    /// Runs `body` on the first `N` arguments (`undefined` where there are fewer), and throws what
+    /// it refuses.
+    #[inline]
+    pub fn call<const N: usize>(
+        self,
+        info: CallInfo,
+        body: impl FnOnce([Value; N]) -> Result<Value, Misuse>,
+    ) -> Value {
+        let mut count = N;
+        let mut arguments = [Value::NONE; N];
+        // SAFETY: see above; `count` says how many values fit. Were this to fail, the arguments
+        // would stay NONE, which every getter refuses.
+        unsafe {
+            napi_get_cb_info(
+                self,
+                info,
+                addr_of_mut!(count),
+                arguments.as_mut_ptr(),
+                null_mut(),
+                null_mut(),
+            );
+        }
+        body(arguments).unwrap_or_else(|misuse| self.throw(&misuse))
+    }
+
+    #[cold]
+    fn throw(self, misuse: &Misuse) -> Value {
+        // SAFETY: see above; a `Text` ends in a zero byte. The status is of no use: it can only
+        // say that another exception is pending already.
+        unsafe {
+            match misuse {
+                Misuse::Type(text) => napi_throw_type_error(self, MISUSE.as_ptr(), text.as_ptr()),
+                Misuse::Range(text) => napi_throw_range_error(self, MISUSE.as_ptr(), text.as_ptr()),
+            };
+        }
+        Value::NONE
+    }
+
+    /// A number, not converted from anything else; NaN stands for everything that is none.
+    ///
+    /// The integer getters of Node-API are not used: they truncate and wrap without a word.
+    #[inline]
+    fn double(self, value: Value) -> f64 {
+        let mut result = f64::NAN;
+        // SAFETY: see above.
+        unsafe { napi_get_value_double(self, value, addr_of_mut!(result)) };
+        result
+    }
+
+    /// An argument that must be an integer from `-2^31` to `2^31 - 1`.
+    #[inline]
+    pub fn int32(self, value: Value, complaint: Text) -> Result<i32, Misuse> {
+        let number = self.double(value);
+        // Casts saturate and make NaN 0; the way back tells whether the number survived exactly.
+        #[allow(clippy::cast_possible_truncation)]
+        let integer = number as i32;
+        #[allow(clippy::float_cmp)]
+        if f64::from(integer) == number {
+            Ok(integer)
+        } else {
+            Err(Misuse::Type(complaint))
+        }
+    }
+
+    /// An argument that must be an integer from 0 to `2^32 - 1`.
+    #[inline]
+    pub fn uint32(self, value: Value, complaint: Text) -> Result<u32, Misuse> {
+        let number = self.double(value);
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let integer = number as u32;
+        #[allow(clippy::float_cmp)]
+        if f64::from(integer) == number {
+            Ok(integer)
+        } else {
+            Err(Misuse::Type(complaint))
+        }
+    }
+
+    /// An argument that must be an integer from 0 to `2^53`: an address, a length, an offset.
+    #[inline]
+    pub fn size(self, value: Value, complaint: Text) -> Result<usize, Misuse> {
+        let number = self.double(value);
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let integer = number as usize;
+        #[allow(clippy::float_cmp, clippy::cast_precision_loss)]
+        if integer as f64 == number && integer as u64 <= LARGEST_EXACT {
+            Ok(integer)
+        } else {
+            Err(Misuse::Type(complaint))
+        }
+    }
+
+    /// What a system call returned, as a number: they all return 32 bits, addresses excepted.
+    #[inline]
+    #[allow(clippy::unnecessary_wraps)] // so that it can end the body of a call
+    pub fn result(self, result: isize) -> Result<Value, Misuse> {
+        let mut value = Value::NONE;
+        #[allow(clippy::cast_possible_truncation)]
+        let result = result as i32;
+        // SAFETY: see above.
+        unsafe { napi_create_int32(self, result, addr_of_mut!(value)) };
+        Ok(value)
+    }
+
+    /// An address as a number, exact: user space ends far below `2^53`.
+    #[allow(clippy::unnecessary_wraps)] // so that it can end the body of a call
+    pub fn address(self, address: *mut c_void) -> Result<Value, Misuse> {
+        let mut value = Value::NONE;
+        #[allow(clippy::cast_precision_loss)]
+        let address = address as usize as f64;
+        // SAFETY: see above.
+        unsafe { napi_create_double(self, address, addr_of_mut!(value)) };
+        Ok(value)
+    }
+
+    /// Whether this is an `ArrayBuffer`. A `SharedArrayBuffer` is not; [`Self::array_buffer_info`]
+    /// is no substitute, for newer versions of Node.js accept those there.
+    pub fn is_array_buffer(self, value: Value) -> bool {
+        let mut result = false;
+        // SAFETY: see above.
+        unsafe { napi_is_arraybuffer(self, value, addr_of_mut!(result)) };
+        result
+    }
+
+    pub fn is_detached(self, buffer: Value) -> bool {
+        let mut result = false;
+        // SAFETY: see above.
+        unsafe { napi_is_detached_arraybuffer(self, buffer, addr_of_mut!(result)) };
+        result
+    }
+
+    /// Takes the memory away from `buffer`, which becomes empty, and all views with it.
+    pub fn detach(self, buffer: Value) -> bool {
+        // SAFETY: see above.
+        unsafe { napi_detach_arraybuffer(self, buffer) == OK }
+    }
+
+    /// The address and the length in bytes of an `ArrayBuffer`.
+    pub fn array_buffer_info(self, buffer: Value) -> (*mut c_void, usize) {
+        let mut data = null_mut();
+        let mut length = 0;
+        // SAFETY: see above.
+        unsafe {
+            napi_get_arraybuffer_info(self, buffer, addr_of_mut!(data), addr_of_mut!(length));
+        }
+        (data, length)
+    }
+
+    /// An `ArrayBuffer` over memory that is not JavaScript's, and the finalizer that gets `data` and
+    /// `hint` once nothing uses the memory any more.
+    ///
+    /// # Safety
+    /// `data` must be the address of `length` bytes, at most 4 GiB (beyond what the runtime allows
+    /// it calls the finalizer before it fails), that stay valid until the finalizer is called.
+    pub unsafe fn external_array_buffer(
+        self,
+        data: *mut c_void,
+        length: usize,
+        finalizer: Finalizer,
+        hint: *mut c_void,
+    ) -> Result<Value, NoBuffer> {
+        let mut value = Value::NONE;
+        // SAFETY: see above, and passed on to the caller.
+        let status = unsafe {
+            napi_create_external_arraybuffer(
+                self,
+                data,
+                length,
+                finalizer,
+                hint,
+                addr_of_mut!(value),
+            )
+        };
+        match status {
+            OK => Ok(value),
+            NO_EXTERNAL_BUFFERS_ALLOWED => Err(NoBuffer::Unsupported),
+            _ => Err(NoBuffer::Failed),
+        }
+    }
+
+    pub fn tag(self, object: Value, tag: &TypeTag) -> bool {
+        // SAFETY: see above.
+        unsafe { napi_type_tag_object(self, object, addr_of!(*tag)) == OK }
+    }
+
+    pub fn has_tag(self, object: Value, tag: &TypeTag) -> bool {
+        let mut result = false;
+        // SAFETY: see above.
+        unsafe { napi_check_object_type_tag(self, object, addr_of!(*tag), addr_of_mut!(result)) };
+        result
+    }
+
+    /// Adds functions to an object. Should that fail, an exception is pending.
+    pub fn define<const N: usize>(self, object: Value, functions: [(Text, Callback); N]) {
+        let properties = functions.map(|(name, method)| PropertyDescriptor {
+            name: name.as_ptr(),
+            name_value: Value::NONE,
+            method: Some(method),
+            getter: None,
+            setter: None,
+            value: Value::NONE,
+            attributes: ENUMERABLE,
+            data: null_mut(),
+        });
+        // SAFETY: see above; Node-API copies the descriptors.
+        unsafe { napi_define_properties(self, object, N, properties.as_ptr()) };
+    }
+}
+
+/// There is nowhere to unwind to: say where it happened and abort, as Node.js does itself.
+///
+/// The optimiser shows that no code here can panic and drops this; it is the compiler's demand and
+/// the safety net for the next change.
+#[cfg(not(test))]
+#[panic_handler]
+fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
+    let file = info.location().map_or("", |location| location.file());
+    let message = "skep: the native shim panicked";
+    // SAFETY: two strings with their lengths; may be called at any time and does not return.
+    unsafe { napi_fatal_error(file.as_ptr(), file.len(), message.as_ptr(), message.len()) }
+}

@@ -1,0 +1,415 @@
+// Writes src/uapi/*.ts: the constants of bpf(2) and BTF as tables, read from the kernel's headers.
+//
+//   node scripts/generate-uapi.mjs PATH/TO/bpf.h [ASM_GENERIC]
+//
+// PATH/TO/bpf.h is include/uapi/linux/bpf.h inside a copy of libbpf (the crate `libbpf-sys` ships
+// one as libbpf/include/uapi/linux/bpf.h). btf.h is read from beside it, the version from that
+// copy's src/libbpf_version.h. ASM_GENERIC is the folder with errno.h and errno-base.h
+// (default /usr/include/asm-generic), which x86-64 and arm64 share.
+//
+// Only what these headers use is understood: enumerators and object-like #defines whose value is a
+// number, a shift of numbers or an earlier name. Everything else is an error, not a guess.
+
+import { readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** @typedef {{ name: string, value: number, note?: string }} Constant */
+/** @typedef {{ uapi: (about: string) => string, errno: (about: string) => string }} Banner */
+
+const OUTPUT = join(dirname(fileURLToPath(import.meta.url)), '..', 'src', 'uapi');
+
+// What the kernel has and the newest published copy of the header has not yet. An entry that a
+// later header brings along must agree with it, and can then be deleted here.
+const NOT_YET_IN_HEADER = 'not yet in the header this file was generated from';
+/** @type {{ map: Constant[], attach: Constant[] }} */
+const ADDITIONS = {
+  map: [{ name: 'BPF_MAP_TYPE_RHASH', value: 35, note: NOT_YET_IN_HEADER }],
+  attach: [
+    { name: 'BPF_TRACE_FENTRY_MULTI', value: 59, note: NOT_YET_IN_HEADER },
+    { name: 'BPF_TRACE_FEXIT_MULTI', value: 60, note: NOT_YET_IN_HEADER },
+    { name: 'BPF_TRACE_FSESSION_MULTI', value: 61, note: NOT_YET_IN_HEADER },
+  ],
+};
+
+// include/linux/errno.h of the kernel, not part of its uapi; bpf(2) returns it all the same.
+/** @type {Constant} */
+const ENOTSUPP = {
+  name: 'ENOTSUPP',
+  value: 524,
+  note: 'internal to the kernel, but bpf(2) leaks it',
+};
+
+/** @param {string} text */
+function withoutComments(text) {
+  return text.replace(/\/\*[\s\S]*?\*\//g, ' ').replace(/\/\/.*$/gm, ' ');
+}
+
+/**
+ * The value of a constant expression as these headers write them.
+ * @param {string} expression
+ * @param {readonly Constant[]} known
+ */
+function evaluate(expression, known) {
+  const text = expression.trim().replace(/^\((.*)\)$/, '$1');
+  const shift = /^(\d+)U?\s*<<\s*(\d+)$/.exec(text);
+  if (shift !== null) return Number(shift[1]) * 2 ** Number(shift[2]);
+  if (/^(0x[0-9a-f]+|\d+)$/i.test(text)) return Number(text);
+  const named = known.find(({ name }) => name === text);
+  if (named === undefined) throw new Error(`cannot evaluate "${expression}"`);
+  return named.value;
+}
+
+/**
+ * The enumerators of the enum whose first one is `first`, without the end markers.
+ * @param {string} header
+ * @param {string} first
+ */
+function enumerators(header, first) {
+  const body = new RegExp(`enum\\s*\\w*\\s*\\{\\s*(${first}\\b[^}]*)\\}`).exec(header)?.[1];
+  if (body === undefined) throw new Error(`no enum starts with ${first}`);
+  /** @type {Constant[]} */
+  const constants = [];
+  let next = 0;
+  for (const item of body.split(',').filter((text) => text.trim() !== '')) {
+    const [name = '', expression] = item.split('=').map((text) => text.trim());
+    const value = expression === undefined ? next : evaluate(expression, constants);
+    next = value + 1;
+    if (/^(__MAX_|NR_)|_MAX$/.test(name)) break; // The markers close every one of these enums.
+    constants.push({ name, value });
+  }
+  return constants;
+}
+
+/**
+ * The object-like macros whose name matches, in order.
+ * @param {string} header
+ * @param {RegExp} wanted
+ */
+function defines(header, wanted) {
+  /** @type {Constant[]} */
+  const constants = [];
+  for (const [, name = '', expression = ''] of header.matchAll(
+    /^#define[ \t]+(\w+)[ \t]+(.+)$/gm,
+  )) {
+    if (wanted.test(name)) constants.push({ name, value: evaluate(expression, constants) });
+  }
+  if (constants.length === 0) throw new Error(`no #define matches ${wanted}`);
+  return constants;
+}
+
+/**
+ * Appends what the header lacks; refuses a header that says otherwise.
+ * @param {readonly Constant[]} constants
+ * @param {readonly Constant[]} additions
+ */
+function complete(constants, additions) {
+  const result = [...constants];
+  for (const addition of additions) {
+    const same = constants.find(({ name }) => name === addition.name);
+    if (same === undefined) result.push(addition);
+    else if (same.value !== addition.value) {
+      throw new Error(`${addition.name} is ${same.value} in the header, ${addition.value} here`);
+    }
+  }
+  return result;
+}
+
+/**
+ * `export const NAME = Object.freeze({ ... } as const);`
+ * @param {string} name
+ * @param {string} prefix dropped from every key
+ * @param {readonly Constant[]} constants
+ * @param {(value: number) => string} [print]
+ */
+function objectTable(name, prefix, constants, print = String) {
+  const rows = constants.map(({ name: constant, value, note }) => {
+    if (!constant.startsWith(prefix)) throw new Error(`${constant} lacks ${prefix}`);
+    const comment = note === undefined ? '' : ` // ${note}`;
+    return `  ${constant.slice(prefix.length)}: ${print(value)},${comment}\n`;
+  });
+  return `export const ${name} = Object.freeze({\n${rows.join('')}} as const);\n`;
+}
+
+/**
+ * The rows of an array of names, indexed by number. Of two names for one number the one not marked
+ * deprecated wins, else the first.
+ * @param {readonly Constant[]} constants
+ * @param {(name: string) => string} spell
+ */
+function nameRows(constants, spell) {
+  /** @type {string[]} */
+  const names = [];
+  for (const { name, value } of constants) {
+    const taken = names[value];
+    if (taken === undefined || taken.endsWith('_DEPRECATED')) names[value] = name;
+  }
+  for (let value = 0; value < names.length; value += 1) {
+    if (names[value] === undefined) throw new Error(`no name for ${value}`);
+  }
+  return names.map((name) => `  '${spell(name)}',\n`).join('');
+}
+
+/**
+ * A function that spells a constant as the tools do: without the prefix, in lower case.
+ * @param {string} prefix
+ */
+function lowerCase(prefix) {
+  return (/** @type {string} */ name) => name.slice(prefix.length).toLowerCase();
+}
+
+/**
+ * @param {Banner} banner
+ * @param {string} header
+ */
+function mapTypes(banner, header) {
+  const prefix = 'BPF_MAP_TYPE_';
+  const constants = complete(enumerators(header, 'BPF_MAP_TYPE_UNSPEC'), ADDITIONS.map);
+  return `${banner.uapi('The map types of bpf(2): enum bpf_map_type of include/uapi/linux/bpf.h.')}
+/** The map types by the kernel's names, without \`${prefix}\`. */
+${objectTable('BPF_MAP_TYPE', prefix, constants)}
+const NAMES: readonly string[] = [
+${nameRows(constants, lowerCase(prefix))}];
+
+const NUMBERS: ReadonlyMap<string, number> = new Map(NAMES.map((name, type) => [name, type]));
+
+/**
+ * The name of a map type as bpftool and \`libbpf_bpf_map_type_str\` spell it: \`hash_of_maps\`.
+ * The deprecated types go by their old names: \`cgroup_storage\`, \`percpu_cgroup_storage\`. A number
+ * newer than this table gives \`type_99\`; never throws.
+ */
+export function mapTypeName(type: number): string {
+  return NAMES[type] ?? \`type_\${type}\`;
+}
+
+/** The inverse of {@link mapTypeName}: the number of a map type, undefined for any other text. */
+export function mapTypeNumber(name: string): number | undefined {
+  return NUMBERS.get(name);
+}
+`;
+}
+
+/**
+ * @param {Banner} banner
+ * @param {string} header
+ */
+function programTypes(banner, header) {
+  const prefix = 'BPF_PROG_TYPE_';
+  const constants = enumerators(header, 'BPF_PROG_TYPE_UNSPEC');
+  return `${banner.uapi('The program types of bpf(2): enum bpf_prog_type of include/uapi/linux/bpf.h.')}
+/** The program types by the kernel's names, without \`${prefix}\`. */
+${objectTable('BPF_PROG_TYPE', prefix, constants)}
+const NAMES: readonly string[] = [
+${nameRows(constants, lowerCase(prefix))}];
+
+/**
+ * The name of a program type as bpftool and \`libbpf_bpf_prog_type_str\` spell it: \`sched_cls\`;
+ * \`unspec\` for 0. A number newer than this table gives \`type_99\`; never throws.
+ */
+export function programTypeName(type: number): string {
+  return NAMES[type] ?? \`type_\${type}\`;
+}
+`;
+}
+
+/**
+ * @param {Banner} banner
+ * @param {string} header
+ */
+function attachTypes(banner, header) {
+  const prefix = 'BPF_';
+  const constants = complete(enumerators(header, 'BPF_CGROUP_INET_INGRESS'), ADDITIONS.attach);
+  return `${banner.uapi('The attach types of bpf(2): enum bpf_attach_type of include/uapi/linux/bpf.h.')}
+/**
+ * The attach types by the kernel's names, without \`${prefix}\`. 0 is CGROUP_INET_INGRESS, not "none":
+ * whether a program has an expected attach type at all depends on its program type.
+ */
+${objectTable('BPF_ATTACH_TYPE', prefix, constants)}
+const NAMES: readonly string[] = [
+${nameRows(constants, lowerCase(prefix))}];
+
+/**
+ * The name of an attach type as \`libbpf_bpf_attach_type_str\` spells it: \`trace_fentry\`. A number
+ * newer than this table gives \`type_99\`, where libbpf gives NULL; never throws.
+ */
+export function attachTypeName(type: number): string {
+  return NAMES[type] ?? \`type_\${type}\`;
+}
+`;
+}
+
+/**
+ * @param {Banner} banner
+ * @param {string} header
+ */
+function commands(banner, header) {
+  const constants = enumerators(header, 'BPF_MAP_CREATE');
+  return `${banner.uapi('The commands of bpf(2): enum bpf_cmd of include/uapi/linux/bpf.h.')}
+/** The first argument of bpf(2) by the kernel's names, without \`BPF_\`. */
+${objectTable('BPF_CMD', 'BPF_', constants)}
+const NAMES: readonly string[] = [
+${nameRows(constants, (name) => name)}];
+
+/**
+ * The kernel's full name of a command, as the manual and strace print it: \`BPF_MAP_CREATE\`. Command
+ * 10 is BPF_PROG_TEST_RUN, which the kernel also calls BPF_PROG_RUN. A number newer than this table
+ * gives \`command_99\`; never throws.
+ */
+export function commandName(command: number): string {
+  return NAMES[command] ?? \`command_\${command}\`;
+}
+`;
+}
+
+/**
+ * @param {Banner} banner
+ * @param {string} header
+ */
+function mapFlags(banner, header) {
+  const create = enumerators(header, 'BPF_F_NO_PREALLOC');
+  // BPF_ANY and its like carry no F, BPF_F_LOCK does: one table without either prefix.
+  const update = enumerators(header, 'BPF_ANY').map(({ name, value }) => ({
+    name: name.replace(/^BPF_(F_)?/, ''),
+    value,
+  }));
+  const hex = (/** @type {number} */ value) => `0x${value.toString(16)}`;
+  return `${banner.uapi('The flags of maps: two anonymous enums of include/uapi/linux/bpf.h.')}
+/** The bits of \`map_flags\` (BPF_MAP_CREATE) by the kernel's names, without \`BPF_F_\`. */
+${objectTable('BPF_F', 'BPF_F_', create, hex)}
+/**
+ * The flags of BPF_MAP_UPDATE_ELEM, without \`BPF_\` or \`BPF_F_\`. LOCK is also taken by lookups. ANY,
+ * NOEXIST and EXIST exclude each other; the others are bits. With CPU the upper 32 bits of the
+ * 64-bit flags are the number of the CPU.
+ */
+${objectTable('BPF_UPDATE', '', update)}
+const BITS: readonly (readonly [name: string, bit: number])[] = Object.entries(BPF_F);
+
+/**
+ * The names of the bits set in \`map_flags\` (a u32), lowest bit first, as in {@link BPF_F}; bits newer
+ * than this table come last as one hexadecimal number: \`['NO_PREALLOC', '0x80000000']\`.
+ */
+export function mapFlagNames(flags: number): string[] {
+  const names: string[] = [];
+  let rest = flags >>> 0;
+  for (const [name, bit] of BITS) {
+    if ((rest & bit) === 0) continue;
+    names.push(name);
+    rest = (rest & ~bit) >>> 0;
+  }
+  if (rest !== 0) names.push(\`0x\${rest.toString(16)}\`);
+  return names;
+}
+`;
+}
+
+/**
+ * @param {Banner} banner
+ * @param {string} folder
+ */
+function errors(banner, folder) {
+  const text = ['errno-base.h', 'errno.h'].map((file) => readFileSync(join(folder, file), 'utf8'));
+  const constants = defines(withoutComments(text.join('\n')), /^E[A-Z0-9]+$/);
+  return `${banner.errno('The error numbers of Linux on x86-64 and arm64: asm-generic/errno-base.h and errno.h.')}
+/**
+ * The errno values by name. EWOULDBLOCK and EDEADLOCK are second names of EAGAIN and EDEADLK.
+ * ENOTSUPP (524) is not the ENOTSUP of C, which is EOPNOTSUPP (95).
+ */
+${objectTable('ERRNO', '', [...constants, ENOTSUPP])}
+// Entered backwards, so that of two names for one number the first one stays.
+const NAMES: ReadonlyMap<number, string> = new Map(
+  Object.entries(ERRNO)
+    .reverse()
+    .map(([name, number]) => [number, name]),
+);
+
+/**
+ * The name of an error number: 2 and -2 (as a system call returns it inside the kernel) both give
+ * \`ENOENT\`. A number without a name gives \`errno_4001\`; never throws.
+ */
+export function errnoName(number: number): string {
+  const positive = Math.abs(number);
+  return NAMES.get(positive) ?? \`errno_\${positive}\`;
+}
+`;
+}
+
+/**
+ * @param {Banner} banner
+ * @param {string} header
+ */
+function btfKinds(banner, header) {
+  const prefix = 'BTF_KIND_';
+  const kinds = enumerators(header, 'BTF_KIND_UNKN');
+  // Kind 0 is never written: it is the type with id 0, which every tool but the header calls void.
+  const spell = (/** @type {string} */ name) =>
+    name === 'BTF_KIND_UNKN' ? 'void' : lowerCase(prefix)(name);
+  const encodings = defines(header, /^BTF_INT_(SIGNED|CHAR|BOOL)$/);
+  return `${banner.uapi('The kinds of BTF types: include/uapi/linux/btf.h.')}
+/** The kinds of BTF types by the kernel's names, without \`${prefix}\`. UNKN is never written. */
+${objectTable('BTF_KIND', prefix, kinds)}
+/** The bits of the encoding of a BTF_KIND_INT, without \`BTF_INT_\`; no bit set means unsigned. */
+${objectTable('BTF_INT', 'BTF_INT_', encodings)}
+/**
+ * The names of the kinds, indexed by kind, as \`bpftool btf dump\` prints them but in lower case;
+ * \`void\` for 0, the kind of type id 0.
+ */
+export const BTF_KIND_NAMES = Object.freeze([
+${nameRows(kinds, spell)}] as const);
+
+/** The name of a kind that this table knows. */
+export type BtfKindName = (typeof BTF_KIND_NAMES)[number];
+
+/** The name of a kind; a number newer than this table gives \`kind_99\`. Never throws. */
+export function btfKindName(kind: number): string {
+  return BTF_KIND_NAMES[kind] ?? \`kind_\${kind}\`;
+}
+`;
+}
+
+/**
+ * The first lines of every generated file.
+ * @param {string} bpfHeader
+ * @returns {Banner}
+ */
+function banners(bpfHeader) {
+  const version = readFileSync(join(dirname(bpfHeader), '../../../src/libbpf_version.h'), 'utf8');
+  const [major, minor] = defines(withoutComments(version), /^LIBBPF_M(AJOR|INOR)_VERSION$/);
+  if (major === undefined || minor === undefined) throw new Error('no version of libbpf');
+  const libbpf = `libbpf ${major.value}.${minor.value}`;
+  const command = 'node scripts/generate-uapi.mjs PATH/TO/bpf.h';
+  return {
+    uapi: (about) => `// ${about}
+// Generated from the copy in ${libbpf}, do not edit:
+//   ${command}
+`,
+    errno: (about) => `// ${about}
+// Generated from the system's headers (its neighbours from ${libbpf}), do not edit:
+//   ${command}
+`,
+  };
+}
+
+function main() {
+  const [bpfHeader, asmGeneric = '/usr/include/asm-generic'] = process.argv.slice(2);
+  if (bpfHeader === undefined) {
+    console.error('usage: node scripts/generate-uapi.mjs PATH/TO/bpf.h [ASM_GENERIC]');
+    process.exitCode = 2;
+    return;
+  }
+  const banner = banners(bpfHeader);
+  const bpf = withoutComments(readFileSync(bpfHeader, 'utf8'));
+  const btf = withoutComments(readFileSync(join(dirname(bpfHeader), 'btf.h'), 'utf8'));
+  const files = {
+    'map-types.ts': mapTypes(banner, bpf),
+    'program-types.ts': programTypes(banner, bpf),
+    'attach-types.ts': attachTypes(banner, bpf),
+    'commands.ts': commands(banner, bpf),
+    'map-flags.ts': mapFlags(banner, bpf),
+    'errno.ts': errors(banner, asmGeneric),
+    'btf-kinds.ts': btfKinds(banner, btf),
+  };
+  // Written only when all could be made, so that an unexpected header leaves no mixture behind.
+  for (const [file, text] of Object.entries(files)) writeFileSync(join(OUTPUT, file), text);
+}
+
+main();

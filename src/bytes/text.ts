@@ -1,0 +1,94 @@
+/**
+ * Bytes to text and back without the encoding classes of a host: names in ELF and BTF are C
+ * identifiers nearly always, and for strings of that length a loop beats `TextDecoder` by far.
+ */
+
+const CHUNK = 4096;
+
+/**
+ * Decodes `bytes[start, end)` as UTF-8. Malformed sequences become U+FFFD, as in WHATWG decoding;
+ * nothing throws.
+ */
+export function decodeText(bytes: Uint8Array, start: number, end: number): string {
+  let text = '';
+  for (let at = start; at < end; at += 1) {
+    const byte = bytes[at]!;
+    if (byte >= 0x80) {
+      return text + decodeUtf8(bytes, at, end);
+    }
+    text += String.fromCharCode(byte);
+  }
+  return text;
+}
+
+/** Decodes a long run of bytes, each as the character with that code. */
+export function decodeLatin1(bytes: Uint8Array): string {
+  let text = '';
+  for (let at = 0; at < bytes.length; at += CHUNK) {
+    // A bounded number of arguments: engines limit what `apply` may spread.
+    text += String.fromCharCode.apply(null, bytes.subarray(at, at + CHUNK) as unknown as number[]);
+  }
+  return text;
+}
+
+/** Encodes text as UTF-8; lone surrogates become U+FFFD. */
+export function encodeText(text: string): Uint8Array {
+  const out: number[] = [];
+  for (const character of text) {
+    let code = character.codePointAt(0)!;
+    if (code >= 0xd800 && code <= 0xdfff) {
+      code = 0xfffd;
+    }
+    if (code < 0x80) {
+      out.push(code);
+    } else if (code < 0x800) {
+      out.push(0xc0 | (code >> 6), 0x80 | (code & 0x3f));
+    } else if (code < 0x10000) {
+      out.push(0xe0 | (code >> 12), 0x80 | ((code >> 6) & 0x3f), 0x80 | (code & 0x3f));
+    } else {
+      out.push(
+        0xf0 | (code >> 18),
+        0x80 | ((code >> 12) & 0x3f),
+        0x80 | ((code >> 6) & 0x3f),
+        0x80 | (code & 0x3f),
+      );
+    }
+  }
+  return Uint8Array.from(out);
+}
+
+/** Smallest code point that a sequence of this many bytes may encode. */
+const UTF8_MINIMUM = [0, 0, 0x80, 0x800, 0x10000];
+
+function decodeUtf8(bytes: Uint8Array, start: number, end: number): string {
+  let text = '';
+  let at = start;
+  while (at < end) {
+    const lead = bytes[at]!;
+    const length = utf8Length(lead);
+    let code = length === 1 ? lead : lead & (0x7f >> length);
+    let read = 1;
+    while (read < length && at + read < end && (bytes[at + read]! & 0xc0) === 0x80) {
+      code = (code << 6) | (bytes[at + read]! & 0x3f);
+      read += 1;
+    }
+    const valid =
+      length > 0 &&
+      read === length &&
+      code >= UTF8_MINIMUM[length]! &&
+      code <= 0x10ffff &&
+      (code < 0xd800 || code > 0xdfff);
+    text += valid ? String.fromCodePoint(code) : '\ufffd';
+    at += read;
+  }
+  return text;
+}
+
+/** Length of the sequence that this byte starts, 0 for a byte that starts none. */
+function utf8Length(lead: number): number {
+  if (lead < 0x80) return 1;
+  if (lead < 0xc2) return 0;
+  if (lead < 0xe0) return 2;
+  if (lead < 0xf0) return 3;
+  return lead < 0xf5 ? 4 : 0;
+}

@@ -1,0 +1,184 @@
+/**
+ * The errors of skep. Everything thrown for a reason outside the caller's code is a
+ * {@link SkepError} with a stable `code`; misuse (a wrong argument type, an option that does not
+ * exist) is a plain `TypeError` or `RangeError`.
+ *
+ * Importable by every layer; imports nothing.
+ */
+
+/** The stable codes of {@link SkepError}. Match on these, not on messages or classes. */
+export type SkepErrorCode =
+  | 'ERR_SKEP_FILE'
+  | 'ERR_SKEP_ELF'
+  | 'ERR_SKEP_BTF'
+  | 'ERR_SKEP_MAP_DEFINITION'
+  | 'ERR_SKEP_PROGRAM'
+  | 'ERR_SKEP_DATA'
+  | 'ERR_SKEP_NO_KERNEL'
+  | 'ERR_SKEP_SYSCALL'
+  | 'ERR_SKEP_PIN_MISMATCH'
+  | 'ERR_SKEP_PIN_PATH'
+  | 'ERR_SKEP_LOAD'
+  | 'ERR_SKEP_CLOSED';
+
+/** The base class: `code` is stable, `cause` keeps the error underneath. */
+export class SkepError extends Error {
+  readonly code: SkepErrorCode;
+
+  constructor(code: SkepErrorCode, message: string, options?: { readonly cause?: unknown }) {
+    super(message, options);
+    this.code = code;
+  }
+
+  static {
+    // On the prototype, as Error itself does, so that it is not printed as a property.
+    SkepError.prototype.name = 'SkepError';
+  }
+}
+
+/** Where in an object a fault was found. */
+export interface ObjectPlace {
+  /** Name of the section, or the part of the file (`ELF header`) when it is no section. */
+  readonly section?: string | undefined;
+  /** Byte offset in that section (in the file, for parts that are no section). */
+  readonly offset?: number | undefined;
+  readonly cause?: unknown;
+}
+
+/** The bytes of an object are not what their format says: ELF, BTF, programs or data sections. */
+export class ObjectError extends SkepError {
+  readonly section: string | undefined;
+  readonly offset: number | undefined;
+
+  constructor(
+    code: 'ERR_SKEP_ELF' | 'ERR_SKEP_BTF' | 'ERR_SKEP_PROGRAM' | 'ERR_SKEP_DATA',
+    message: string,
+    place: ObjectPlace = {},
+  ) {
+    super(code, message, place.cause === undefined ? undefined : { cause: place.cause });
+    this.section = place.section;
+    this.offset = place.offset;
+  }
+
+  static {
+    ObjectError.prototype.name = 'ObjectError';
+  }
+}
+
+/** A map of `.maps` (or `maps`) is declared in a way that no loader can act on. */
+export class MapDefinitionError extends SkepError {
+  /** Name of the map; `outer.inner` for the template inside `outer`. */
+  readonly map: string;
+  /** The member at fault, e.g. `key_size`; undefined if it is the map as a whole. */
+  readonly member: string | undefined;
+  /** BTF id of the type that was found, where that helps. */
+  readonly typeId: number | undefined;
+
+  constructor(
+    map: string,
+    member: string | undefined,
+    problem: string,
+    options: { readonly typeId?: number | undefined; readonly cause?: unknown } = {},
+  ) {
+    const subject = member === undefined ? `map "${map}"` : `map "${map}", member "${member}"`;
+    super(
+      'ERR_SKEP_MAP_DEFINITION',
+      `${subject}: ${problem}`,
+      options.cause === undefined ? undefined : { cause: options.cause },
+    );
+    this.map = map;
+    this.member = member;
+    this.typeId = options.typeId;
+  }
+
+  static {
+    MapDefinitionError.prototype.name = 'MapDefinitionError';
+  }
+}
+
+/** There is no kernel to talk to: not Linux, or the native shim is not built. */
+export class KernelUnavailableError extends SkepError {
+  constructor(message: string, options?: { readonly cause?: unknown }) {
+    super('ERR_SKEP_NO_KERNEL', message, options);
+  }
+
+  static {
+    KernelUnavailableError.prototype.name = 'KernelUnavailableError';
+  }
+}
+
+/** The kernel refused a call. */
+export class SyscallError extends SkepError {
+  /** The command as the kernel's header names it, e.g. `BPF_MAP_CREATE`. */
+  readonly command: string;
+  /** The number, positive. */
+  readonly errno: number;
+  /** The name, e.g. `EPERM`. */
+  readonly errnoName: string;
+  /** What the likely reason is and what to do about it, if anything can be said. */
+  readonly hint: string | undefined;
+
+  constructor(
+    what: string,
+    call: {
+      readonly command: string;
+      readonly errno: number;
+      readonly errnoName: string;
+      readonly hint?: string | undefined;
+      readonly cause?: unknown;
+    },
+  ) {
+    const hint = call.hint === undefined ? '' : ` (${call.hint})`;
+    super(
+      'ERR_SKEP_SYSCALL',
+      `${what}: ${call.command} failed with ${call.errnoName}${hint}`,
+      call.cause === undefined ? undefined : { cause: call.cause },
+    );
+    this.command = call.command;
+    this.errno = call.errno;
+    this.errnoName = call.errnoName;
+    this.hint = call.hint;
+  }
+
+  static {
+    SyscallError.prototype.name = 'SyscallError';
+  }
+}
+
+/** One field in which an existing map is not what the object declares. */
+export interface MapDifference {
+  /** The field, e.g. `maxEntries`; fields of the inner template are written `inner.maxEntries`. */
+  readonly field: string;
+  readonly wanted: string;
+  readonly found: string;
+}
+
+/** A map that was to be reused is not compatible with its definition. */
+export class PinMismatchError extends SkepError {
+  readonly map: string;
+  /** The pin's path, or a description of the handle that was offered instead. */
+  readonly path: string;
+  readonly differences: readonly MapDifference[];
+
+  constructor(map: string, path: string, differences: readonly MapDifference[], remedy: string) {
+    const list = differences
+      .map(({ field, wanted, found }) => `${field}: wanted ${wanted}, found ${found}`)
+      .join('; ');
+    super(
+      'ERR_SKEP_PIN_MISMATCH',
+      `map "${map}": what is at ${path} does not match the object (${list}); ${remedy}`,
+    );
+    this.map = map;
+    this.path = path;
+    this.differences = differences;
+  }
+
+  static {
+    PinMismatchError.prototype.name = 'PinMismatchError';
+  }
+}
+
+/** Whether `error` is a {@link SkepError} with this code. */
+export function hasCode(error: unknown, code: SkepErrorCode): error is SkepError {
+  return error instanceof SkepError && error.code === code;
+}

@@ -1,0 +1,45 @@
+/** What a refusal by the kernel most likely means, and what to do about it. */
+
+import { ERRNO } from '../uapi/errno.ts';
+
+const CAPABILITIES: Readonly<Record<string, string>> = {
+  BPF_MAP_CREATE:
+    'needs root or CAP_BPF (before Linux 5.8 CAP_SYS_ADMIN); some map types also CAP_NET_ADMIN or CAP_PERFMON',
+  BPF_BTF_LOAD: 'needs root or CAP_BPF (before Linux 5.8 CAP_SYS_ADMIN)',
+  BPF_MAP_GET_FD_BY_ID: 'needs CAP_SYS_ADMIN; open the map by its pin instead',
+  BPF_MAP_GET_NEXT_ID: 'needs CAP_SYS_ADMIN',
+  BPF_OBJ_PIN:
+    'pins need a BPF file system (mount -t bpf bpf /sys/fs/bpf), and no dot in any part of the path',
+  BPF_OBJ_GET: "the path has a part with a dot, or the pin is another user's",
+  BPF_MAP_UPDATE_ELEM: 'the map is frozen, or the descriptor is read-only',
+  BPF_MAP_UPDATE_BATCH: 'the map is frozen, or the descriptor is read-only',
+  BPF_MAP_DELETE_ELEM: 'the map is frozen, or the descriptor is read-only',
+  BPF_MAP_LOOKUP_ELEM: 'the descriptor is write-only',
+};
+
+const OTHER: Readonly<Record<string, string>> = {
+  'BPF_MAP_CREATE E2BIG': 'too many entries for one map, or a field this kernel does not know',
+  'BPF_MAP_CREATE ENOMEM': 'too little memory for that many entries',
+  'BPF_MAP_CREATE EINVAL':
+    'the kernel does not know the type, or sizes, entries or flags are not what the type wants',
+  'BPF_MAP_UPDATE_ELEM E2BIG': 'the map is full, or the index is not below max entries',
+  'BPF_MAP_UPDATE_ELEM EEXIST': 'the key is there already',
+  'BPF_MAP_UPDATE_ELEM ENOENT': 'the key is not there',
+  'BPF_OBJ_PIN EEXIST': 'something is pinned there already',
+  'BPF_OBJ_PIN ENOENT': 'the directory does not exist',
+  'BPF_OBJ_GET ENOENT': 'nothing is pinned there',
+  'BPF_OBJ_GET EACCES': 'it is a directory or an ordinary file, not a pin, or it may not be read',
+  'BPF_MAP_FREEZE EBUSY': 'the map is mapped into memory for writing, or frozen already',
+  'BPF_MAP_GET_FD_BY_ID ENOENT': 'there is no map with that id',
+};
+
+/** A sentence for `errno` from this command, or undefined where the names say all there is. */
+export function explain(command: string, errno: number, errnoName: string): string | undefined {
+  if (errno === ERRNO.EPERM) {
+    return CAPABILITIES[command];
+  }
+  if (errno === ERRNO.ENOSYS) {
+    return "this kernel, or a filter in front of it (a container's seccomp profile), has no bpf(2)";
+  }
+  return OTHER[`${command} ${errnoName}`];
+}

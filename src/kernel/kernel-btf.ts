@@ -1,0 +1,53 @@
+/**
+ * The BTF of the running kernel, mapped into memory rather than read: the file in sysfs is read in
+ * pages, which costs twenty times as much.
+ */
+
+import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
+import { SkepError } from '../errors.ts';
+import { Btf } from '../obj/btf/btf.ts';
+import { loadNative } from './native.ts';
+
+const KERNEL_BTF = '/sys/kernel/btf/vmlinux';
+const PROT_READ = 1;
+const MAP_PRIVATE = 2;
+
+/**
+ * Opens the kernel's own BTF: over 100,000 types, ready in about a millisecond, since only an index
+ * is made.
+ *
+ * @param path another BTF file
+ * @throws SkepError `ERR_SKEP_FILE` if there is none (`CONFIG_DEBUG_INFO_BTF`)
+ * @throws ObjectError `ERR_SKEP_BTF` if it is no BTF
+ */
+export function openKernelBtf(path: string = KERNEL_BTF): Btf {
+  let fd: number;
+  try {
+    fd = openSync(path, 'r');
+  } catch (cause) {
+    throw new SkepError(
+      'ERR_SKEP_FILE',
+      `${path} cannot be opened; the kernel needs CONFIG_DEBUG_INFO_BTF to have one`,
+      { cause },
+    );
+  }
+  try {
+    return Btf.parse(mapFile(fd) ?? readFileSync(path), path);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** The file as memory; null where mapping does not work, as before Linux 6.16 in sysfs. */
+function mapFile(fd: number): Uint8Array | null {
+  const { size } = fstatSync(fd);
+  let native: ReturnType<typeof loadNative>;
+  try {
+    native = loadNative();
+  } catch {
+    // Reading needs no shim.
+    return null;
+  }
+  const mapped = size === 0 ? -1 : native.map(fd, 0, size, PROT_READ, MAP_PRIVATE);
+  return typeof mapped === 'number' ? null : new Uint8Array(mapped);
+}

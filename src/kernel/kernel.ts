@@ -1,0 +1,144 @@
+/**
+ * The one seam between skep and a kernel. Everything above speaks to this interface in terms of
+ * maps, pins and BTF; what implements it is the running kernel (`linux.ts`) or a test's own.
+ *
+ * Semantics are those of bpf(2); `include/uapi/linux/bpf.h` describes each command. Whatever the
+ * kernel refuses is thrown as a `SyscallError`; "not there" is a value, not an error, where a caller
+ * has to expect it. File descriptors belong to the caller, who closes them.
+ */
+
+/** What a map is created with. Sizes in bytes. */
+export interface MapAttributes {
+  /** `BPF_MAP_TYPE_*`. */
+  readonly type: number;
+  readonly keySize: number;
+  readonly valueSize: number;
+  readonly maxEntries: number;
+  /** `BPF_F_*`. */
+  readonly flags: number;
+  /** At most 15 of the characters `[A-Za-z0-9_.]`; '' for none. */
+  readonly name: string;
+  /** Used if the flag `BPF_F_NUMA_NODE` is set. */
+  readonly numaNode: number;
+  readonly mapExtra: bigint;
+  /** Maps of maps: a map like those to come. The kernel copies what it needs and keeps no reference. */
+  readonly innerMapFd: number | null;
+  /** The types of keys and values; null for none. */
+  readonly btf: {
+    readonly fd: number;
+    readonly keyTypeId: number;
+    readonly valueTypeId: number;
+  } | null;
+}
+
+/** What the kernel says of a map (`struct bpf_map_info`). Sizes in bytes. */
+export interface MapInfo {
+  readonly id: number;
+  readonly type: number;
+  readonly name: string;
+  readonly keySize: number;
+  /** As created: for per-CPU maps the size of one CPU's value. */
+  readonly valueSize: number;
+  readonly maxEntries: number;
+  /** As stored: without `BPF_F_RDONLY` and `BPF_F_WRONLY`, which belong to a file descriptor. */
+  readonly flags: number;
+  readonly mapExtra: bigint;
+  /** Id of its BTF object, 0 for none. */
+  readonly btfId: number;
+  readonly keyTypeId: number;
+  readonly valueTypeId: number;
+}
+
+/** What the kernel accounts for a map; null where it does not say. */
+export interface MapUsage {
+  readonly memoryBytes: number | null;
+  readonly frozen: boolean | null;
+}
+
+/** What kind of file system a path lies on. */
+export type FileSystemKind = 'bpf' | 'other' | 'missing';
+
+/** How a pin is opened: without a limit, for reading only (`BPF_F_RDONLY`), for writing only. */
+export type PinAccess = 'read-write' | 'read-only' | 'write-only';
+
+/** A kernel. Every method throws `SyscallError` for what it is refused, unless it says otherwise. */
+export interface Kernel {
+  /** What it is, for messages: `linux`. */
+  readonly name: string;
+  /** Byte order of the machine. */
+  readonly littleEndian: boolean;
+  /** In bytes. */
+  readonly pageSize: number;
+  /** Number of CPUs that could ever be present: the number of values in a per-CPU map's entry. */
+  possibleCpus(): number;
+
+  /** Creates a map (`BPF_MAP_CREATE`); a descriptor. */
+  createMap(attributes: MapAttributes): number;
+  /** Another descriptor for the same object. */
+  duplicate(fd: number): number;
+  /** Closes a descriptor of any kind. Never throws. */
+  close(fd: number): void;
+  mapInfo(fd: number): MapInfo;
+  mapUsage(fd: number): MapUsage;
+  /** A descriptor for the map with this id (`BPF_MAP_GET_FD_BY_ID`; needs CAP_SYS_ADMIN). */
+  openMapById(id: number): number;
+  /** The lowest id above this one, or null (`BPF_MAP_GET_NEXT_ID`; needs CAP_SYS_ADMIN). */
+  nextMapId(after: number): number | null;
+
+  /** Number of bytes of a value as the calls below move it: all CPUs' values in a per-CPU map. */
+  valueBytes(fd: number): number;
+  /**
+   * Copies a key's value into `value`.
+   *
+   * @param key null for maps without keys (queues, stacks)
+   * @returns false if there is no such entry (ENOENT)
+   */
+  lookup(fd: number, key: Uint8Array | null, value: Uint8Array, flags: number): boolean;
+  /** @param flags `BPF_ANY`, `BPF_NOEXIST`, `BPF_EXIST`, `BPF_F_LOCK` */
+  update(fd: number, key: Uint8Array | null, value: Uint8Array, flags: number): void;
+  /** @returns false if there is no such entry (ENOENT) */
+  delete(fd: number, key: Uint8Array): boolean;
+  /**
+   * Writes the key that follows `key` into `next`; the first one if `key` is null, or is not in the
+   * map.
+   *
+   * @returns false after the last key
+   */
+  nextKey(fd: number, key: Uint8Array | null, next: Uint8Array): boolean;
+  /**
+   * Sets many entries in one call (`BPF_MAP_UPDATE_BATCH`, 5.6; for maps of maps 5.20).
+   *
+   * @param keys `count` keys, one behind the other; likewise `values`
+   * @returns false if the kernel has no batches for this kind of map, and nothing was done
+   */
+  updateBatch(
+    fd: number,
+    keys: Uint8Array,
+    values: Uint8Array,
+    count: number,
+    flags: number,
+  ): boolean;
+  /** Refuses writes by system call from now on (`BPF_MAP_FREEZE`, 5.2). */
+  freeze(fd: number): void;
+
+  /** Loads BTF (`BPF_BTF_LOAD`, 4.18); a descriptor. */
+  loadBtf(bytes: Uint8Array): number;
+
+  /** Pins any object (`BPF_OBJ_PIN`). */
+  pin(fd: number, path: string): void;
+  /**
+   * Opens a pinned map (`BPF_OBJ_GET`).
+   *
+   * @throws SyscallError with `ENOENT` if there is nothing at `path`, and only then; with `EINVAL`
+   *   if what is there is a program or a link
+   */
+  openPinnedMap(path: string, access: PinAccess): number;
+  /** Removes a pin; false if there is none. Refuses paths outside a BPF file system. */
+  unpin(path: string): boolean;
+  /** What the directory `path` lies on. */
+  fileSystem(path: string): FileSystemKind;
+  /** Makes one directory, for the owner only; false if it is there already. */
+  makeDirectory(path: string): boolean;
+  /** Removes an empty directory; false if it is not there or not empty. */
+  removeDirectory(path: string): boolean;
+}

@@ -1,0 +1,85 @@
+/**
+ * Pointers for bpf(2). This file is the one place where JavaScript memory becomes an address, and
+ * where it is checked that the kernel stays inside it: a view that is shorter than what the kernel
+ * reads or writes never gets a pointer.
+ */
+
+import type { Native } from './native.ts';
+
+const TWO_32 = 0x1_0000_0000;
+const ATTRIBUTE_BYTES = 256;
+
+/**
+ * A `union bpf_attr` and the means to point it at other memory. The views it points to must be
+ * reachable until the call returns; a synchronous caller that holds them sees to that by itself.
+ */
+export class AttributeBlock {
+  readonly #native: Native;
+  readonly #view: DataView;
+  readonly #bytes: Uint8Array;
+  readonly #address: number;
+  readonly #littleEndian: boolean;
+
+  constructor(native: Native, littleEndian: boolean) {
+    const buffer = new ArrayBuffer(ATTRIBUTE_BYTES);
+    this.#native = native;
+    this.#bytes = new Uint8Array(buffer);
+    this.#view = new DataView(buffer);
+    this.#address = native.address(buffer);
+    this.#littleEndian = littleEndian;
+  }
+
+  /** Zeroes the first `size` bytes; what is not set afterwards is sent as zero. */
+  clear(size: number): void {
+    this.#bytes.fill(0, 0, size);
+  }
+
+  setU32(offset: number, value: number): void {
+    this.#view.setUint32(offset, value, this.#littleEndian);
+  }
+
+  setU64(offset: number, value: bigint): void {
+    this.#view.setBigUint64(offset, value, this.#littleEndian);
+  }
+
+  u32(offset: number): number {
+    return this.#view.getUint32(offset, this.#littleEndian);
+  }
+
+  setBytes(offset: number, bytes: Uint8Array): void {
+    this.#bytes.set(bytes, offset);
+  }
+
+  /**
+   * Sets the pointer at `offset` to the first byte of `view`, which the kernel will read or write
+   * `needed` bytes of; to null if there is no view.
+   *
+   * @throws RangeError if the view is shorter than that, which a detached one always is
+   */
+  setPointer(offset: number, view: Uint8Array | null, needed: number, what: string): void {
+    if (view === null) {
+      this.#setAddress(offset, 0);
+      return;
+    }
+    if (view.byteLength < needed) {
+      throw new RangeError(`${what} has ${view.byteLength} bytes, the kernel moves ${needed}`);
+    }
+    const buffer = view.buffer;
+    if (!(buffer instanceof ArrayBuffer)) {
+      throw new TypeError(`${what} lies in shared memory; the kernel needs memory of one thread`);
+    }
+    this.#setAddress(offset, this.#native.address(buffer) + view.byteOffset);
+  }
+
+  /** Calls bpf(2) with the first `size` bytes; the result, or `-errno`. */
+  call(command: number, size: number): number {
+    return this.#native.bpf(command, this.#address, size);
+  }
+
+  #setAddress(offset: number, address: number): void {
+    const low = address % TWO_32;
+    const high = (address - low) / TWO_32;
+    this.setU32(this.#littleEndian ? offset : offset + 4, low);
+    this.setU32(this.#littleEndian ? offset + 4 : offset, high);
+  }
+}

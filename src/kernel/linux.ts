@@ -1,0 +1,548 @@
+/**
+ * The running Linux kernel: bpf(2) through the native shim, and the few system calls around it that
+ * Node.js has itself.
+ *
+ * Layouts of `union bpf_attr`: `include/uapi/linux/bpf.h`. Each call sends the shortest form that
+ * holds what is set, as older kernels refuse longer ones with non-zero bytes (E2BIG).
+ */
+
+import { mkdirSync, readFileSync, readlinkSync, rmdirSync, statfsSync, unlinkSync } from 'node:fs';
+import { endianness, release } from 'node:os';
+import { dirname } from 'node:path';
+import { alignUp } from '../bytes/align.ts';
+import { decodeText, encodeText } from '../bytes/text.ts';
+import { SkepError, SyscallError } from '../errors.ts';
+import { BPF_CMD, commandName } from '../uapi/commands.ts';
+import { ERRNO, errnoName } from '../uapi/errno.ts';
+import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
+import { explain } from './hints.ts';
+import type {
+  FileSystemKind,
+  Kernel,
+  MapAttributes,
+  MapInfo,
+  MapUsage,
+  PinAccess,
+} from './kernel.ts';
+import { AttributeBlock } from './linux-memory.ts';
+import { loadNative, type Native } from './native.ts';
+
+/** `f_type` of a BPF file system (`BPF_FS_MAGIC`). */
+const BPF_FS_MAGIC = 0xcafe4a11;
+const MAP_INFO_BYTES = 104;
+const LOG_BYTES = 1 << 16;
+const ACCESS_FLAGS: Readonly<Record<PinAccess, number>> = {
+  'read-write': 0,
+  'read-only': 1 << 3,
+  'write-only': 1 << 4,
+};
+const PER_CPU_TYPES: readonly number[] = [
+  BPF_MAP_TYPE.PERCPU_HASH,
+  BPF_MAP_TYPE.PERCPU_ARRAY,
+  BPF_MAP_TYPE.LRU_PERCPU_HASH,
+  BPF_MAP_TYPE.PERCPU_CGROUP_STORAGE,
+];
+
+/** How much the kernel moves for one entry of a map. */
+interface Shape {
+  readonly keyBytes: number;
+  readonly valueBytes: number;
+}
+
+let running: LinuxKernel | undefined;
+
+/**
+ * The kernel that this process runs on.
+ *
+ * @throws KernelUnavailableError if this is not Linux or the native shim is missing; the message
+ *   says what to do
+ */
+export function linuxKernel(): Kernel {
+  running ??= new LinuxKernel(loadNative());
+  return running;
+}
+
+class LinuxKernel implements Kernel {
+  readonly name = 'linux';
+  readonly littleEndian = endianness() === 'LE';
+  readonly #native: Native;
+  readonly #attributes: AttributeBlock;
+  /** By descriptor: what an entry of the map behind it measures. Bounds every pointer handed out. */
+  readonly #shapes: (Shape | undefined)[] = [];
+  #cpus = 0;
+  #pageSize = 0;
+  #memlockRaised = false;
+
+  constructor(native: Native) {
+    this.#native = native;
+    this.#attributes = new AttributeBlock(native, this.littleEndian);
+  }
+
+  get pageSize(): number {
+    if (this.#pageSize === 0) {
+      this.#pageSize = readPageSize();
+    }
+    return this.#pageSize;
+  }
+
+  possibleCpus(): number {
+    if (this.#cpus === 0) {
+      this.#cpus = countCpus(readFileSync('/sys/devices/system/cpu/possible', 'latin1'));
+    }
+    return this.#cpus;
+  }
+
+  createMap(attributes: MapAttributes): number {
+    const block = this.#attributes;
+    const size = createBytes(attributes);
+    const what = `map "${attributes.name}"`;
+    const result = this.#withMemlock(() => {
+      block.clear(72);
+      block.setU32(0, attributes.type);
+      block.setU32(4, attributes.keySize);
+      block.setU32(8, attributes.valueSize);
+      block.setU32(12, attributes.maxEntries);
+      block.setU32(16, attributes.flags);
+      block.setU32(20, attributes.innerMapFd ?? 0);
+      block.setU32(24, attributes.numaNode);
+      // One byte less than the field: the kernel wants a NUL in it.
+      block.setBytes(28, encodeText(attributes.name).subarray(0, 15));
+      if (attributes.btf !== null) {
+        block.setU32(48, attributes.btf.fd);
+        block.setU32(52, attributes.btf.keyTypeId);
+        block.setU32(56, attributes.btf.valueTypeId);
+      }
+      if (attributes.mapExtra !== 0n) {
+        block.setU64(64, attributes.mapExtra);
+      }
+      return block.call(BPF_CMD.MAP_CREATE, size);
+    });
+    const fd = this.#checked(result, BPF_CMD.MAP_CREATE, what);
+    this.#shapes[fd] = this.#shapeOf(attributes.type, attributes.keySize, attributes.valueSize);
+    return fd;
+  }
+
+  duplicate(fd: number): number {
+    const copy = this.#native.duplicate(fd);
+    if (copy < 0) {
+      throw this.#refused('fcntl', -copy, `file descriptor ${fd}`);
+    }
+    this.#shapes[copy] = this.#shapes[fd];
+    return copy;
+  }
+
+  close(fd: number): void {
+    this.#shapes[fd] = undefined;
+    this.#native.close(fd);
+  }
+
+  mapInfo(fd: number): MapInfo {
+    const info = new DataView(new ArrayBuffer(MAP_INFO_BYTES));
+    const block = this.#attributes;
+    block.clear(16);
+    block.setU32(0, fd);
+    block.setU32(4, MAP_INFO_BYTES);
+    const bytes = new Uint8Array(info.buffer);
+    block.setPointer(8, bytes, MAP_INFO_BYTES, 'the buffer for map information');
+    this.#checked(
+      block.call(BPF_CMD.OBJ_GET_INFO_BY_FD, 16),
+      BPF_CMD.OBJ_GET_INFO_BY_FD,
+      `file descriptor ${fd}`,
+    );
+    const u32 = (offset: number) => info.getUint32(offset, this.littleEndian);
+    const name = bytes.subarray(24, 40);
+    const end = name.indexOf(0);
+    return {
+      type: u32(0),
+      id: u32(4),
+      keySize: u32(8),
+      valueSize: u32(12),
+      maxEntries: u32(16),
+      flags: u32(20),
+      name: decodeText(name, 0, end === -1 ? name.length : end),
+      btfId: u32(64),
+      keyTypeId: u32(68),
+      valueTypeId: u32(72),
+      mapExtra: info.getBigUint64(80, this.littleEndian),
+    };
+  }
+
+  mapUsage(fd: number): MapUsage {
+    let text: string;
+    try {
+      text = readFileSync(`/proc/self/fdinfo/${fd}`, 'latin1');
+    } catch {
+      // Without /proc there is nobody to ask.
+      return { memoryBytes: null, frozen: null };
+    }
+    const field = (name: string) => new RegExp(`^${name}:\\s*(\\d+)$`, 'm').exec(text)?.[1];
+    const memory = field('memlock');
+    const frozen = field('frozen');
+    return {
+      memoryBytes: memory === undefined ? null : Number(memory),
+      frozen: frozen === undefined ? null : frozen !== '0',
+    };
+  }
+
+  openMapById(id: number): number {
+    const block = this.#attributes;
+    block.clear(12);
+    block.setU32(0, id);
+    const result = block.call(BPF_CMD.MAP_GET_FD_BY_ID, 12);
+    return this.#opened(this.#checked(result, BPF_CMD.MAP_GET_FD_BY_ID, `map with id ${id}`));
+  }
+
+  nextMapId(after: number): number | null {
+    const block = this.#attributes;
+    block.clear(8);
+    block.setU32(0, after);
+    const result = block.call(BPF_CMD.MAP_GET_NEXT_ID, 8);
+    if (result === -ERRNO.ENOENT) {
+      return null;
+    }
+    this.#checked(result, BPF_CMD.MAP_GET_NEXT_ID, 'list of maps');
+    return block.u32(4);
+  }
+
+  valueBytes(fd: number): number {
+    return this.#shape(fd).valueBytes;
+  }
+
+  lookup(fd: number, key: Uint8Array | null, value: Uint8Array, flags: number): boolean {
+    const result = this.#element(BPF_CMD.MAP_LOOKUP_ELEM, fd, key, value, flags);
+    return this.#found(result, BPF_CMD.MAP_LOOKUP_ELEM, fd);
+  }
+
+  update(fd: number, key: Uint8Array | null, value: Uint8Array, flags: number): void {
+    const result = this.#element(BPF_CMD.MAP_UPDATE_ELEM, fd, key, value, flags);
+    this.#checked(result, BPF_CMD.MAP_UPDATE_ELEM, `map at file descriptor ${fd}`);
+  }
+
+  delete(fd: number, key: Uint8Array): boolean {
+    const block = this.#attributes;
+    block.clear(32);
+    block.setU32(0, fd);
+    block.setPointer(8, key, this.#shape(fd).keyBytes, 'the key');
+    return this.#found(block.call(BPF_CMD.MAP_DELETE_ELEM, 32), BPF_CMD.MAP_DELETE_ELEM, fd);
+  }
+
+  nextKey(fd: number, key: Uint8Array | null, next: Uint8Array): boolean {
+    const block = this.#attributes;
+    const { keyBytes } = this.#shape(fd);
+    block.clear(24);
+    block.setU32(0, fd);
+    block.setPointer(8, key, keyBytes, 'the key');
+    block.setPointer(16, next, keyBytes, 'the next key');
+    return this.#found(block.call(BPF_CMD.MAP_GET_NEXT_KEY, 24), BPF_CMD.MAP_GET_NEXT_KEY, fd);
+  }
+
+  updateBatch(
+    fd: number,
+    keys: Uint8Array,
+    values: Uint8Array,
+    count: number,
+    flags: number,
+  ): boolean {
+    const block = this.#attributes;
+    const { keyBytes, valueBytes } = this.#shape(fd);
+    block.clear(56);
+    block.setPointer(16, keys, keyBytes * count, 'the keys');
+    block.setPointer(24, values, valueBytes * count, 'the values');
+    block.setU32(32, count);
+    block.setU32(36, fd);
+    block.setU64(40, BigInt(flags));
+    const result = block.call(BPF_CMD.MAP_UPDATE_BATCH, 56);
+    // EINVAL is the answer of kernels that do not know the command, ENOTSUPP that of map types.
+    const unknown = result === -ERRNO.EINVAL || result === -ERRNO.ENOTSUPP;
+    if (unknown && block.u32(32) === count) {
+      return false;
+    }
+    this.#checked(result, BPF_CMD.MAP_UPDATE_BATCH, `map at file descriptor ${fd}`);
+    return true;
+  }
+
+  freeze(fd: number): void {
+    const block = this.#attributes;
+    block.clear(4);
+    block.setU32(0, fd);
+    this.#checked(
+      block.call(BPF_CMD.MAP_FREEZE, 4),
+      BPF_CMD.MAP_FREEZE,
+      `map at file descriptor ${fd}`,
+    );
+  }
+
+  loadBtf(bytes: Uint8Array): number {
+    const result = this.#withMemlock(() => this.#loadBtf(bytes, null));
+    if (result >= 0) {
+      return result;
+    }
+    // Once more, for the reason: asking for a log that is not needed costs time.
+    const log = new Uint8Array(LOG_BYTES);
+    const again = this.#loadBtf(bytes, log);
+    if (again >= 0) {
+      return again;
+    }
+    const end = log.indexOf(0);
+    const lines = decodeText(log, 0, end === -1 ? log.length : end)
+      .trim()
+      .split('\n');
+    const last = lines[lines.length - 1];
+    throw this.#refused(
+      commandName(BPF_CMD.BTF_LOAD),
+      -again,
+      'BTF',
+      last === '' ? undefined : last,
+    );
+  }
+
+  pin(fd: number, path: string): void {
+    this.#checked(this.#object(BPF_CMD.OBJ_PIN, path, fd, 0), BPF_CMD.OBJ_PIN, path);
+  }
+
+  openPinnedMap(path: string, access: PinAccess): number {
+    const result = this.#object(BPF_CMD.OBJ_GET, path, 0, ACCESS_FLAGS[access]);
+    const fd = this.#opened(this.#checked(result, BPF_CMD.OBJ_GET, path));
+    const kind = objectKind(fd);
+    if (kind !== null && kind !== 'bpf-map') {
+      this.close(fd);
+      throw this.#refused(
+        commandName(BPF_CMD.OBJ_GET),
+        ERRNO.EINVAL,
+        path,
+        `it is no map but a ${kind}`,
+      );
+    }
+    return fd;
+  }
+
+  unpin(path: string): boolean {
+    const kind = this.fileSystem(dirname(path));
+    if (kind === 'missing') {
+      return false;
+    }
+    if (kind === 'other') {
+      throw this.#refused(
+        'unlink',
+        ERRNO.EINVAL,
+        path,
+        'it is not on a BPF file system, so it is no pin',
+      );
+    }
+    return this.#fileCall('unlink', path, ERRNO.ENOENT, () => unlinkSync(path));
+  }
+
+  fileSystem(path: string): FileSystemKind {
+    try {
+      return statfsSync(path).type === BPF_FS_MAGIC ? 'bpf' : 'other';
+    } catch (cause) {
+      const errno = errnoOf(cause);
+      if (errno === ERRNO.ENOENT || errno === ERRNO.ENOTDIR) {
+        return 'missing';
+      }
+      throw this.#refused('statfs', errno, path, undefined, cause);
+    }
+  }
+
+  makeDirectory(path: string): boolean {
+    return this.#fileCall('mkdir', path, ERRNO.EEXIST, () => mkdirSync(path, 0o700));
+  }
+
+  removeDirectory(path: string): boolean {
+    try {
+      return this.#fileCall('rmdir', path, ERRNO.ENOENT, () => rmdirSync(path));
+    } catch (error) {
+      if (error instanceof SyscallError && error.errno === ERRNO.ENOTEMPTY) {
+        return false;
+      }
+      throw error;
+    }
+  }
+
+  #element(
+    command: number,
+    fd: number,
+    key: Uint8Array | null,
+    value: Uint8Array,
+    flags: number,
+  ): number {
+    const block = this.#attributes;
+    const { keyBytes, valueBytes } = this.#shape(fd);
+    if (key === null && keyBytes !== 0) {
+      throw new TypeError(
+        `the map at file descriptor ${fd} has keys of ${keyBytes} bytes; none was given`,
+      );
+    }
+    block.clear(32);
+    block.setU32(0, fd);
+    block.setPointer(8, keyBytes === 0 ? null : key, keyBytes, 'the key');
+    block.setPointer(16, value, valueBytes, 'the value');
+    // The upper half of the 64 bits of flags has no use yet.
+    block.setU32(this.littleEndian ? 24 : 28, flags);
+    return block.call(command, 32);
+  }
+
+  #object(command: number, path: string, fd: number, flags: number): number {
+    if (path.includes('\0')) {
+      throw new TypeError('a path cannot contain a NUL character');
+    }
+    const name = encodeText(`${path}\0`);
+    const block = this.#attributes;
+    block.clear(16);
+    block.setPointer(0, name, name.length, 'the path');
+    block.setU32(8, fd);
+    block.setU32(12, flags);
+    return block.call(command, 16);
+  }
+
+  #loadBtf(bytes: Uint8Array, log: Uint8Array | null): number {
+    const block = this.#attributes;
+    block.clear(28);
+    block.setPointer(0, bytes, bytes.length, 'BTF');
+    block.setU32(16, bytes.length);
+    if (log !== null) {
+      block.setPointer(8, log, log.length, 'the log');
+      block.setU32(20, log.length);
+      block.setU32(24, 1);
+    }
+    return block.call(BPF_CMD.BTF_LOAD, 28);
+  }
+
+  /** A fresh descriptor may have the number of one that somebody else closed: forget that one. */
+  #opened(fd: number): number {
+    this.#shapes[fd] = undefined;
+    return fd;
+  }
+
+  #shape(fd: number): Shape {
+    const known = this.#shapes[fd];
+    if (known !== undefined) {
+      return known;
+    }
+    const { type, keySize, valueSize } = this.mapInfo(fd);
+    const shape = this.#shapeOf(type, keySize, valueSize);
+    this.#shapes[fd] = shape;
+    return shape;
+  }
+
+  #shapeOf(type: number, keySize: number, valueSize: number): Shape {
+    const valueBytes = PER_CPU_TYPES.includes(type)
+      ? alignUp(valueSize, 8) * this.possibleCpus()
+      : valueSize;
+    return { keyBytes: keySize, valueBytes };
+  }
+
+  /** Before 5.11 memory of maps counts against a limit that is tiny by default; lift it once. */
+  #withMemlock(call: () => number): number {
+    const result = call();
+    if (result !== -ERRNO.EPERM || this.#memlockRaised || !chargesMemlock(release())) {
+      return result;
+    }
+    this.#memlockRaised = true;
+    return this.#native.raiseMemlock() < 0 ? result : call();
+  }
+
+  #fileCall(command: string, path: string, expected: number, call: () => void): boolean {
+    try {
+      call();
+      return true;
+    } catch (cause) {
+      const errno = errnoOf(cause);
+      if (errno === expected) {
+        return false;
+      }
+      throw this.#refused(command, errno, path, undefined, cause);
+    }
+  }
+
+  #found(result: number, command: number, fd: number): boolean {
+    if (result === -ERRNO.ENOENT) {
+      return false;
+    }
+    this.#checked(result, command, `map at file descriptor ${fd}`);
+    return true;
+  }
+
+  #checked(result: number, command: number, what: string): number {
+    if (result < 0) {
+      throw this.#refused(commandName(command), -result, what);
+    }
+    return result;
+  }
+
+  #refused(
+    command: string,
+    errno: number,
+    what: string,
+    hint?: string,
+    cause?: unknown,
+  ): SyscallError {
+    const name = errnoName(errno);
+    return new SyscallError(what, {
+      command,
+      errno,
+      errnoName: name,
+      hint: hint ?? explain(command, errno, name),
+      cause,
+    });
+  }
+}
+
+/** Bytes of `union bpf_attr` that hold everything set: names came in 4.15, BTF in 4.18. */
+function createBytes(attributes: MapAttributes): number {
+  if (attributes.mapExtra !== 0n) return 72;
+  if (attributes.btf !== null) return 64;
+  return attributes.name === '' ? 28 : 48;
+}
+
+/** `bpf-map`, `bpf-prog`, `bpf_link`, ...; null if there is no /proc to ask. */
+function objectKind(fd: number): string | null {
+  try {
+    return /^anon_inode:\[?([^\]]+)\]?$/.exec(readlinkSync(`/proc/self/fd/${fd}`))?.[1] ?? null;
+  } catch {
+    return null;
+  }
+}
+
+/** The number of CPUs in a list like `0-3,8-11`. */
+export function countCpus(list: string): number {
+  let count = 0;
+  for (const part of list.trim().split(',')) {
+    const [first, last] = part.split('-').map(Number);
+    count += (last ?? first!) - first! + 1;
+  }
+  if (!Number.isInteger(count) || count < 1) {
+    throw new SkepError(
+      'ERR_SKEP_FILE',
+      `/sys/devices/system/cpu/possible says "${list.trim()}", which is no list of CPUs`,
+    );
+  }
+  return count;
+}
+
+/** Whether a kernel of this release counts BPF memory against RLIMIT_MEMLOCK (before 5.11). */
+export function chargesMemlock(kernelRelease: string): boolean {
+  const [major, minor] = kernelRelease.split('.').map((part) => Number.parseInt(part, 10));
+  return major! < 5 || (major === 5 && minor! < 11);
+}
+
+/** The page size in bytes, from the auxiliary vector (`AT_PAGESZ`). */
+function readPageSize(): number {
+  const AT_PAGESZ = 6n;
+  const vector = readFileSync('/proc/self/auxv');
+  const read = endianness() === 'LE' ? 'readBigUInt64LE' : 'readBigUInt64BE';
+  for (let at = 0; at + 16 <= vector.length; at += 16) {
+    if (vector[read](at) === AT_PAGESZ) {
+      return Number(vector[read](at + 8));
+    }
+  }
+  throw new SkepError('ERR_SKEP_FILE', '/proc/self/auxv does not say how large a page is');
+}
+
+/** The positive errno of an error of node:fs. */
+function errnoOf(error: unknown): number {
+  if (error instanceof Error && 'errno' in error && typeof error.errno === 'number') {
+    return -error.errno;
+  }
+  throw error;
+}

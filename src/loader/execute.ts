@@ -1,0 +1,383 @@
+/**
+ * Runs a plan. All or nothing: when a step fails, every descriptor that the load opened is closed
+ * and every pin and directory that it made is removed, in reverse order.
+ */
+
+import { PinMismatchError, SkepError, SyscallError } from '../errors.ts';
+import type { Kernel } from '../kernel/kernel.ts';
+import { createMap, takesTypes } from '../maps/create-map.ts';
+import { makePinDirectory } from '../maps/pin-path.ts';
+import { encodeForKernel } from '../obj/btf-for-kernel.ts';
+import type { ObjectFile } from '../obj/object.ts';
+import { BPF_F } from '../uapi/map-flags.ts';
+import { differences, innerDifferences } from './compatible.ts';
+import type { CheckedOptions } from './options.ts';
+import type { Plan } from './plan.ts';
+import type { MapShape } from './shapes.ts';
+import type {
+  CreateStep,
+  CreateTemplateStep,
+  FillStep,
+  OpenPinStep,
+  PinStep,
+  ReplaceStep,
+  Step,
+  StepEvent,
+  WriteStep,
+} from './steps.ts';
+
+/** How often a pin that others make and remove at the same time is tried. */
+const PIN_ATTEMPTS = 16;
+
+/** A map that a load has opened or created. */
+export interface LoadedMap {
+  readonly fd: number;
+  readonly pinPath: string | null;
+  /** Whether it existed before. */
+  readonly reused: boolean;
+}
+
+/** What the steps of a load share. */
+export class Execution {
+  readonly #kernel: Kernel;
+  readonly #object: ObjectFile;
+  readonly #options: CheckedOptions;
+  readonly #report: (event: StepEvent) => void;
+  readonly #maps = new Map<string, LoadedMap>();
+  readonly #templates = new Map<string, number>();
+  /** What undoes the load, in the order of what was done. */
+  readonly #undo: (() => void)[] = [];
+  /** undefined: not tried yet; null: the object has none, or the kernel does not take it. */
+  #btf: number | null | undefined;
+  #btfRefusal: unknown;
+
+  constructor(
+    kernel: Kernel,
+    object: ObjectFile,
+    options: CheckedOptions,
+    report: (event: StepEvent) => void,
+  ) {
+    this.#kernel = kernel;
+    this.#object = object;
+    this.#options = options;
+    this.#report = report;
+  }
+
+  /**
+   * Runs the steps.
+   *
+   * @returns the maps by name, their descriptors the caller's
+   * @throws whatever a step throws; nothing of the load is left then
+   */
+  run(plan: Plan): ReadonlyMap<string, LoadedMap> {
+    try {
+      for (const step of plan.steps) {
+        this.#runStep(step);
+      }
+      return this.#maps;
+    } catch (error) {
+      this.#rollBack();
+      throw error;
+    } finally {
+      this.#closeTemporaries();
+    }
+  }
+
+  #runStep(step: Step): void {
+    if (step.step === 'load-btf') {
+      // Loaded by the first map that needs it: reusing pins costs no BTF.
+      return;
+    }
+    if (step.step === 'replace') {
+      this.#replace(step);
+      return;
+    }
+    if (step.step === 'open-pin') {
+      const reused = this.#openPin(step);
+      this.#report({ step, outcome: reused ? 'reused' : 'absent' });
+      return;
+    }
+    if (this.#maps.get(step.map)?.reused) {
+      return;
+    }
+    const outcome = this.#runCreation(step);
+    this.#report({ step, outcome });
+  }
+
+  /** The steps that a map which exists already does not need. */
+  #runCreation(
+    step: Exclude<Step, { step: 'load-btf' | 'replace' | 'open-pin' }>,
+  ): 'done' | 'reused' {
+    switch (step.step) {
+      case 'create-template':
+        this.#createTemplate(step);
+        return 'done';
+      case 'create':
+        this.#create(step);
+        return 'done';
+      case 'close-template':
+        this.#closeTemplate(step.map);
+        return 'done';
+      case 'write':
+        this.#write(step);
+        return 'done';
+      case 'freeze':
+        this.#kernel.freeze(this.#fdOf(step.map));
+        return 'done';
+      case 'fill':
+        this.#fill(step);
+        return 'done';
+      case 'pin':
+        return this.#pin(step) ? 'done' : 'reused';
+    }
+  }
+
+  #replace(step: ReplaceStep): void {
+    const handle = this.#options.maps.get(step.map)?.replace;
+    if (handle === undefined) {
+      throw new SkepError(
+        'ERR_SKEP_LOAD',
+        `map "${step.map}" is to be replaced, but no handle was given`,
+      );
+    }
+    if (handle.kernel !== this.#kernel) {
+      throw new TypeError(
+        `load options: the handle that replaces map "${step.map}" is of another kernel`,
+      );
+    }
+    this.#checkCompatible(step, handle.fd, `the handle "${handle.name}"`);
+    const fd = this.#kernel.duplicate(handle.fd);
+    this.#own(step.map, { fd, pinPath: handle.pinPath, reused: true });
+    this.#report({ step, outcome: 'reused' });
+  }
+
+  /** Opens the pin if there is one; only ENOENT means that there is none. */
+  #openPin(step: OpenPinStep | PinStep): boolean {
+    let fd: number;
+    try {
+      fd = this.#kernel.openPinnedMap(step.path, accessOf(step.shape));
+    } catch (error) {
+      if (isErrno(error, 'ENOENT')) {
+        return false;
+      }
+      throw error;
+    }
+    try {
+      this.#checkCompatible(step, fd, step.path);
+    } catch (error) {
+      this.#kernel.close(fd);
+      throw error;
+    }
+    this.#own(step.map, { fd, pinPath: step.path, reused: true });
+    return true;
+  }
+
+  #checkCompatible(step: ReplaceStep | OpenPinStep | PinStep, fd: number, where: string): void {
+    const info = this.#kernel.mapInfo(fd);
+    const found = differences(step.shape, info);
+    if (found.length === 0 && step.inner !== null) {
+      found.push(...innerDifferences(this.#kernel, fd, info, step.inner));
+    }
+    if (found.length > 0) {
+      const remedy =
+        step.step === 'replace'
+          ? 'give a map with these properties'
+          : 'remove the pin if nobody needs its map, pin elsewhere, or compile the object to match';
+      throw new PinMismatchError(step.map, where, found, remedy);
+    }
+  }
+
+  #createTemplate(step: CreateTemplateStep): void {
+    this.#templates.set(
+      step.map,
+      this.#createMap(step, `the inner template of map "${step.map}"`, null),
+    );
+  }
+
+  #create(step: CreateStep): void {
+    const template = this.#templates.get(step.map) ?? null;
+    const fd = this.#createMap(step, `map "${step.map}"`, template);
+    this.#own(step.map, { fd, pinPath: null, reused: false });
+  }
+
+  #createMap(
+    step: CreateStep | CreateTemplateStep,
+    what: string,
+    innerMapFd: number | null,
+  ): number {
+    const { shape, kernelName } = step;
+    const isData = this.#object.data.has(step.map);
+    const typed = takesTypes(shape.type, shape.keyTypeId, shape.valueTypeId, isData);
+    const btf = typed ? this.#loadBtf() : null;
+    try {
+      return createMap(this.#kernel, {
+        type: shape.type,
+        keySize: shape.keySize,
+        valueSize: shape.valueSize,
+        maxEntries: shape.maxEntries,
+        flags: shape.flags,
+        numaNode: shape.numaNode,
+        mapExtra: shape.mapExtra,
+        name: kernelName,
+        innerMapFd,
+        btf:
+          btf === null
+            ? null
+            : { fd: btf, keyTypeId: shape.keyTypeId, valueTypeId: shape.valueTypeId },
+      });
+    } catch (cause) {
+      const because = typed && btf === null ? this.#btfRefusal : undefined;
+      throw creationError(what, cause, because);
+    }
+  }
+
+  /** The object's BTF in the kernel; null if the kernel does not take it. */
+  #loadBtf(): number | null {
+    if (this.#btf === undefined) {
+      this.#btf = null;
+      const { btf } = this.#object;
+      if (btf !== undefined) {
+        try {
+          this.#btf = this.#kernel.loadBtf(encodeForKernel(this.#object, btf));
+          this.#report({ step: { step: 'load-btf' }, outcome: 'done' });
+        } catch (error) {
+          // As libbpf does: most maps work without, and those that do not say so when created.
+          this.#btfRefusal = error;
+          const reason = error instanceof Error ? error.message : String(error);
+          this.#report({ step: { step: 'load-btf' }, outcome: 'refused', reason });
+        }
+      }
+    }
+    return this.#btf;
+  }
+
+  #write(step: WriteStep): void {
+    this.#kernel.update(this.#fdOf(step.map), new Uint8Array(4), step.contents, 0);
+  }
+
+  #fill(step: FillStep): void {
+    const fd = this.#fdOf(step.map);
+    const count = step.slots.length;
+    const keys = new DataView(new ArrayBuffer(4 * count));
+    const values = new DataView(new ArrayBuffer(4 * count));
+    step.slots.forEach(({ index, map }, at) => {
+      keys.setUint32(at * 4, index, this.#kernel.littleEndian);
+      values.setUint32(at * 4, this.#fdOf(map), this.#kernel.littleEndian);
+    });
+    const keyBytes = new Uint8Array(keys.buffer);
+    const valueBytes = new Uint8Array(values.buffer);
+    // A map of maps waits for a grace period (milliseconds) on each update, but once on a batch.
+    if (count > 1 && this.#kernel.updateBatch(fd, keyBytes, valueBytes, count, 0)) {
+      return;
+    }
+    for (let at = 0; at < count * 4; at += 4) {
+      this.#kernel.update(fd, keyBytes.subarray(at, at + 4), valueBytes.subarray(at, at + 4), 0);
+    }
+  }
+
+  /**
+   * Pins a map. If somebody has pinned one there meanwhile, theirs is checked and used instead of
+   * ours; if that pin is gone again, ours is tried again.
+   *
+   * @returns whether ours was pinned
+   */
+  #pin(step: PinStep): boolean {
+    const made = makePinDirectory(this.#kernel, step.path);
+    for (const directory of made) {
+      this.#undo.push(() => this.#kernel.removeDirectory(directory));
+    }
+    const ours = this.#maps.get(step.map)!;
+    for (let attempt = 0; attempt < PIN_ATTEMPTS; attempt += 1) {
+      try {
+        this.#kernel.pin(ours.fd, step.path);
+        this.#undo.push(() => this.#kernel.unpin(step.path));
+        this.#maps.set(step.map, { ...ours, pinPath: step.path });
+        return true;
+      } catch (error) {
+        if (!isErrno(error, 'EEXIST')) {
+          throw error;
+        }
+      }
+      if (this.#openPin(step)) {
+        this.#kernel.close(ours.fd);
+        return false;
+      }
+    }
+    throw new SkepError(
+      'ERR_SKEP_LOAD',
+      `map "${step.map}" could not be pinned at ${step.path}: others made and removed a pin there ${PIN_ATTEMPTS} times meanwhile`,
+    );
+  }
+
+  #own(name: string, map: LoadedMap): void {
+    this.#maps.set(name, map);
+  }
+
+  #fdOf(name: string): number {
+    const map = this.#maps.get(name);
+    if (map === undefined) {
+      throw new SkepError('ERR_SKEP_LOAD', `map "${name}" is not loaded`);
+    }
+    return map.fd;
+  }
+
+  #closeTemplate(name: string): void {
+    const fd = this.#templates.get(name);
+    if (fd !== undefined) {
+      this.#templates.delete(name);
+      this.#kernel.close(fd);
+    }
+  }
+
+  #closeTemporaries(): void {
+    for (const name of [...this.#templates.keys()]) {
+      this.#closeTemplate(name);
+    }
+    if (typeof this.#btf === 'number') {
+      // Maps hold their own reference.
+      this.#kernel.close(this.#btf);
+      this.#btf = null;
+    }
+  }
+
+  #rollBack(): void {
+    for (const undo of this.#undo.reverse()) {
+      try {
+        undo();
+      } catch {
+        // The failure that led here is the one to report; the rest is undone all the same.
+      }
+    }
+    for (const { fd } of this.#maps.values()) {
+      this.#kernel.close(fd);
+    }
+    this.#maps.clear();
+  }
+}
+
+/** A map declared read-only or write-only for system calls is opened that way from its pin too. */
+function accessOf(shape: MapShape): 'read-write' | 'read-only' | 'write-only' {
+  if ((shape.flags & BPF_F.RDONLY) !== 0) return 'read-only';
+  return (shape.flags & BPF_F.WRONLY) !== 0 ? 'write-only' : 'read-write';
+}
+
+function isErrno(error: unknown, name: string): boolean {
+  return error instanceof SyscallError && error.errnoName === name;
+}
+
+function creationError(what: string, cause: unknown, btfRefusal: unknown): unknown {
+  if (!(cause instanceof SyscallError)) {
+    return cause;
+  }
+  const types =
+    btfRefusal instanceof Error
+      ? `it was created without its types, which some types of map need: ${btfRefusal.message}`
+      : undefined;
+  return new SyscallError(what, {
+    command: cause.command,
+    errno: cause.errno,
+    errnoName: cause.errnoName,
+    hint: types ?? cause.hint,
+    cause,
+  });
+}

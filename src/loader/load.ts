@@ -1,0 +1,81 @@
+/** Loading an object: its maps created or found again, pinned, filled. */
+
+import type { Kernel } from '../kernel/kernel.ts';
+import { linuxKernel } from '../kernel/linux.ts';
+import { RawMap } from '../maps/raw-map.ts';
+import type { ObjectFile } from '../obj/object.ts';
+import { Execution } from './execute.ts';
+import { checkOptions, type LoadOptions } from './options.ts';
+import { type Omission, type Plan, planLoad } from './plan.ts';
+
+/**
+ * An object in the kernel. It owns a handle for each map; {@link LoadedObject.close} them all, or
+ * declare it with `using`. Maps that are pinned live on.
+ */
+export class LoadedObject {
+  readonly object: ObjectFile;
+  readonly kernel: Kernel;
+  /** Handles by name; maps of data sections go by their section's name. */
+  readonly maps: ReadonlyMap<string, RawMap>;
+  /** Maps of the object that were not created, and why. */
+  readonly omitted: readonly Omission[];
+
+  /** @internal */
+  constructor(
+    object: ObjectFile,
+    kernel: Kernel,
+    maps: ReadonlyMap<string, RawMap>,
+    omitted: readonly Omission[],
+  ) {
+    this.object = object;
+    this.kernel = kernel;
+    this.maps = maps;
+    this.omitted = omitted;
+  }
+
+  /** Closes every handle. Closing twice does nothing. */
+  close(): void {
+    for (const map of this.maps.values()) {
+      map.close();
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+/**
+ * Creates the maps of an object, or finds them at their pins, fills the slots of maps of maps, and
+ * pins what is to be pinned. Either all of it happens, or nothing is left.
+ *
+ * @throws TypeError for wrong options
+ * @throws SkepError `ERR_SKEP_LOAD`, `ERR_SKEP_PIN_PATH`, `ERR_SKEP_PIN_MISMATCH`,
+ *   `ERR_SKEP_SYSCALL`, `ERR_SKEP_NO_KERNEL`
+ */
+export function load(object: ObjectFile, options: LoadOptions = {}): LoadedObject {
+  const kernel = options.kernel ?? linuxKernel();
+  const plan = planLoad(object, options, kernel);
+  const names = new Set([...object.maps.keys(), ...object.data.keys()]);
+  const execution = new Execution(
+    kernel,
+    object,
+    checkOptions(options, names),
+    options.onStep ?? (() => {}),
+  );
+  const maps = new Map<string, RawMap>();
+  for (const [name, { fd, pinPath }] of execution.run(plan)) {
+    maps.set(name, RawMap.adopt(kernel, fd, name, pinPath));
+  }
+  return new LoadedObject(object, kernel, maps, plan.omitted);
+}
+
+/**
+ * What {@link load} would do, without doing it. Only the number of CPUs and the page size are asked
+ * of the kernel.
+ *
+ * @throws as {@link load} does before it starts
+ */
+export function plan(object: ObjectFile, options: LoadOptions = {}): Plan {
+  return planLoad(object, options, options.kernel ?? linuxKernel());
+}

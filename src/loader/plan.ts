@@ -1,0 +1,242 @@
+/**
+ * A load as a list of steps, made without touching the kernel. Running it is `execute.ts`.
+ *
+ * The order: each regular map, its pin first; then each map of maps, with its inner template only
+ * when there is no pin to open; then the slots, when every map exists; then the pins of maps of
+ * maps, which must not be visible to others before they are filled.
+ */
+
+import { SkepError } from '../errors.ts';
+import { kernelName } from '../maps/create-map.ts';
+import { checkPinPath } from '../maps/pin-path.ts';
+import type { DataSection } from '../obj/data.ts';
+import type { MapDefinition } from '../obj/map-definition.ts';
+import type { ObjectFile } from '../obj/object.ts';
+import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
+import { dataKernelName } from './data-name.ts';
+import { type CheckedOptions, checkOptions, type LoadOptions, type MapOptions } from './options.ts';
+import { type Machine, type MapShape, shapeOf } from './shapes.ts';
+import type { Step } from './steps.ts';
+
+/** A map that is left out, and why. */
+export interface Omission {
+  readonly map: string;
+  readonly reason: string;
+}
+
+/** What a load will do. */
+export interface Plan {
+  readonly steps: readonly Step[];
+  readonly omitted: readonly Omission[];
+}
+
+/**
+ * Plans a load. Pure: the same object, options and machine give the same plan.
+ *
+ * @throws TypeError for wrong options
+ * @throws SkepError `ERR_SKEP_LOAD` for an object that cannot be loaded on this machine,
+ *   `ERR_SKEP_PIN_PATH` for a path that no BPF file system takes
+ */
+export function planLoad(object: ObjectFile, options: LoadOptions, machine: Machine): Plan {
+  if ((object.byteOrder === 'little') !== machine.littleEndian) {
+    throw new SkepError(
+      'ERR_SKEP_LOAD',
+      `the object is ${object.byteOrder}-endian, this machine is not; compile with -target bpf${machine.littleEndian ? 'el' : 'eb'}`,
+    );
+  }
+  const checked = checkOptions(options, new Set([...object.maps.keys(), ...object.data.keys()]));
+  const planner = new Planner(object, checked, machine);
+  return planner.plan();
+}
+
+class Planner {
+  readonly #object: ObjectFile;
+  readonly #options: CheckedOptions;
+  readonly #machine: Machine;
+  readonly #regular: Step[] = [];
+  readonly #outer: Step[] = [];
+  readonly #fills: Step[] = [];
+  readonly #lastPins: Step[] = [];
+  readonly #omitted: Omission[] = [];
+  /** Pin paths and the maps that they are of. */
+  readonly #paths = new Map<string, string>();
+
+  constructor(object: ObjectFile, options: CheckedOptions, machine: Machine) {
+    this.#object = object;
+    this.#options = options;
+    this.#machine = machine;
+  }
+
+  plan(): Plan {
+    for (const map of this.#object.maps.values()) {
+      this.#planMap(map);
+    }
+    for (const section of this.#object.data.values()) {
+      this.#planData(section);
+    }
+    const steps = [...this.#regular, ...this.#outer, ...this.#fills, ...this.#lastPins];
+    const needsBtf = steps.some((step) => 'shape' in step && step.shape.valueTypeId !== 0);
+    return {
+      steps: needsBtf ? [{ step: 'load-btf' }, ...steps] : steps,
+      omitted: this.#omitted,
+    };
+  }
+
+  #planMap(map: MapDefinition): void {
+    const { name } = map;
+    const options = this.#options.maps.get(name) ?? {};
+    if (options.create === false) {
+      this.#omitted.push({ map: name, reason: 'left out by the options' });
+      return;
+    }
+    checkLegacyTail(map);
+    const shape = shapeOf(map, this.#machine, options);
+    const inner = map.inner === null ? null : shapeOf(map.inner, this.#machine);
+    if (options.replace !== undefined) {
+      this.#regular.push({ step: 'replace', map: name, shape, inner });
+      return;
+    }
+    const isOuter =
+      shape.type === BPF_MAP_TYPE.ARRAY_OF_MAPS || shape.type === BPF_MAP_TYPE.HASH_OF_MAPS;
+    const path = this.#pinPath(name, map.pinning, options);
+    const steps = isOuter ? this.#outer : this.#regular;
+    if (path !== null) {
+      steps.push({ step: 'open-pin', map: name, path, shape, inner });
+    }
+    if (inner !== null) {
+      steps.push({
+        step: 'create-template',
+        map: name,
+        kernelName: kernelName(`${name}.inner`),
+        shape: inner,
+      });
+    } else if (isOuter && path === null) {
+      throw new SkepError(
+        'ERR_SKEP_LOAD',
+        `map "${name}" is a map of maps without an inner definition, so it cannot be created; declare __array(values, ...) or replace it with an existing map`,
+      );
+    }
+    steps.push({ step: 'create', map: name, kernelName: kernelName(name), shape });
+    if (inner !== null) {
+      steps.push({ step: 'close-template', map: name });
+    }
+    if (isOuter) {
+      this.#planSlots(map, shape);
+    }
+    if (path !== null) {
+      (isOuter ? this.#lastPins : steps).push({ step: 'pin', map: name, path, shape, inner });
+    }
+  }
+
+  #planSlots(map: MapDefinition, shape: MapShape): void {
+    const slots = map.slots.map(({ index, name }) => ({ index, map: name }));
+    const last = slots[slots.length - 1];
+    if (last === undefined) {
+      return;
+    }
+    // Indices of an array, a number of keys in a hash.
+    const isArray = shape.type === BPF_MAP_TYPE.ARRAY_OF_MAPS;
+    const needed = isArray ? last.index + 1 : slots.length;
+    if (needed > shape.maxEntries) {
+      throw new SkepError(
+        'ERR_SKEP_LOAD',
+        `map "${map.name}" has room for ${shape.maxEntries} entries, but its initial values need ${needed}`,
+      );
+    }
+    for (const slot of slots) {
+      if (this.#options.maps.get(slot.map)?.create === false) {
+        throw new SkepError(
+          'ERR_SKEP_LOAD',
+          `map "${slot.map}" is left out by the options, but slot ${slot.index} of "${map.name}" holds it`,
+        );
+      }
+    }
+    this.#fills.push({ step: 'fill', map: map.name, slots });
+  }
+
+  #planData(section: DataSection): void {
+    const { name } = section;
+    const options = this.#options.maps.get(name) ?? {};
+    if (options.create === false) {
+      this.#omitted.push({ map: name, reason: 'left out by the options' });
+      return;
+    }
+    if (name === '.kconfig') {
+      this.#omitted.push({
+        map: name,
+        reason: 'options of the kernel are read when programs are loaded',
+      });
+      return;
+    }
+    if (options.maxEntries !== undefined && options.maxEntries !== 1) {
+      throw new TypeError(`load options: data section "${name}" has one entry, its contents`);
+    }
+    const shape = dataShape(section, options);
+    if (options.replace !== undefined) {
+      this.#regular.push({ step: 'replace', map: name, shape, inner: null });
+      return;
+    }
+    const path = this.#pinPath(name, 'none', options);
+    if (path !== null) {
+      this.#regular.push({ step: 'open-pin', map: name, path, shape, inner: null });
+    }
+    this.#regular.push({
+      step: 'create',
+      map: name,
+      kernelName: dataKernelName(this.#object.file, name),
+      shape,
+    });
+    if (section.contents !== null) {
+      this.#regular.push({ step: 'write', map: name, contents: section.contents });
+    }
+    if (section.readOnly) {
+      this.#regular.push({ step: 'freeze', map: name });
+    }
+    if (path !== null) {
+      this.#regular.push({ step: 'pin', map: name, path, shape, inner: null });
+    }
+  }
+
+  #pinPath(name: string, pinning: MapDefinition['pinning'], options: MapOptions): string | null {
+    const all = this.#options.pinAll && this.#object.maps.has(name);
+    const declared = all || pinning === 'by-name' ? `${this.#options.pinDirectory}/${name}` : null;
+    const path = options.pin === false ? null : (options.pin ?? declared);
+    if (path === null) {
+      return null;
+    }
+    checkPinPath(path);
+    const other = this.#paths.get(path);
+    if (other !== undefined) {
+      throw new SkepError(
+        'ERR_SKEP_PIN_PATH',
+        `maps "${other}" and "${name}" cannot both be pinned at ${path}`,
+      );
+    }
+    this.#paths.set(path, name);
+    return path;
+  }
+}
+
+function dataShape(section: DataSection, options: MapOptions): MapShape {
+  return {
+    type: BPF_MAP_TYPE.ARRAY,
+    keySize: 4,
+    valueSize: section.size,
+    maxEntries: 1,
+    flags: options.flags ?? section.flags,
+    numaNode: 0,
+    mapExtra: 0n,
+    keyTypeId: 0,
+    valueTypeId: section.typeId,
+  };
+}
+
+/** Fields that other loaders appended to legacy definitions mean something that we do not do. */
+function checkLegacyTail(map: MapDefinition): void {
+  if (map.legacyTail?.some((byte) => byte !== 0)) {
+    throw new SkepError(
+      'ERR_SKEP_LOAD',
+      `map "${map.name}" of section "${map.section}" has ${map.legacyTail.length} bytes behind the fields of a legacy definition, and they are not zero; declare it in .maps, or replace it with an existing map`,
+    );
+  }
+}

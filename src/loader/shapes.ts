@@ -1,0 +1,107 @@
+/**
+ * What a map of an object is created as on a given machine: the definition, the caller's changes,
+ * and the numbers that depend on the machine.
+ */
+
+import type { MapDefinition } from '../obj/map-definition.ts';
+import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
+import type { MapOptions } from './options.ts';
+
+/** What planning needs to know of a machine; a `Kernel` tells all of it. */
+export interface Machine {
+  readonly littleEndian: boolean;
+  /** In bytes. */
+  readonly pageSize: number;
+  possibleCpus(): number;
+}
+
+/** The attributes of a map to be, less what only exists at run time. Sizes in bytes. */
+export interface MapShape {
+  readonly type: number;
+  readonly keySize: number;
+  readonly valueSize: number;
+  readonly maxEntries: number;
+  readonly flags: number;
+  readonly numaNode: number;
+  readonly mapExtra: bigint;
+  readonly keyTypeId: number;
+  readonly valueTypeId: number;
+}
+
+const U32_MAX = 0xffff_ffff;
+
+/** Types that hold no keys and values in the kernel's sense; a declared type says what is in them. */
+const WITHOUT_SIZES: ReadonlySet<number> = new Set([
+  BPF_MAP_TYPE.RINGBUF,
+  BPF_MAP_TYPE.USER_RINGBUF,
+  BPF_MAP_TYPE.ARENA,
+]);
+
+/** The shape of a map, or of the template inside one. */
+export function shapeOf(
+  definition: MapDefinition,
+  machine: Machine,
+  options: MapOptions = {},
+): MapShape {
+  const type = definition.typeNumber;
+  const maxEntries = options.maxEntries ?? definition.maxEntries;
+  const withoutSizes = WITHOUT_SIZES.has(type);
+  const keySize = withoutSizes ? 0 : definition.keySize;
+  const valueSize = withoutSizes ? 0 : definition.valueSize;
+  return {
+    type,
+    keySize: keySize || defaultKeySize(type),
+    valueSize: valueSize || defaultValueSize(type),
+    maxEntries: adjustEntries(type, maxEntries, machine),
+    flags: options.flags ?? definition.flags,
+    numaNode: definition.numaNode,
+    mapExtra: definition.mapExtra,
+    keyTypeId: definition.keyTypeId,
+    valueTypeId: definition.valueTypeId,
+  };
+}
+
+/**
+ * The size of a ring buffer in bytes: the kernel takes a power of two of whole pages only. Like
+ * libbpf's `adjust_ringbuf_sz`: 0, what fits already and what cannot be rounded up stay as they are.
+ */
+export function ringBufferBytes(bytes: number, pageSize: number): number {
+  if (bytes === 0) {
+    return 0;
+  }
+  let size = pageSize;
+  while (size < bytes) {
+    size *= 2;
+  }
+  return size > U32_MAX ? bytes : size;
+}
+
+function adjustEntries(type: number, maxEntries: number, machine: Machine): number {
+  switch (type) {
+    case BPF_MAP_TYPE.RINGBUF:
+    case BPF_MAP_TYPE.USER_RINGBUF:
+      return ringBufferBytes(maxEntries, machine.pageSize);
+    case BPF_MAP_TYPE.PERF_EVENT_ARRAY:
+    case BPF_MAP_TYPE.CPUMAP:
+      return maxEntries === 0 ? machine.possibleCpus() : maxEntries;
+    default:
+      return maxEntries;
+  }
+}
+
+/** A perf event array is always indexed by CPU; the declaration may leave that out. */
+function defaultKeySize(type: number): number {
+  return type === BPF_MAP_TYPE.PERF_EVENT_ARRAY ? 4 : 0;
+}
+
+/** Where the value can only be a descriptor, the declaration may leave its size out. */
+function defaultValueSize(type: number): number {
+  switch (type) {
+    case BPF_MAP_TYPE.PERF_EVENT_ARRAY:
+    case BPF_MAP_TYPE.ARRAY_OF_MAPS:
+    case BPF_MAP_TYPE.HASH_OF_MAPS:
+      return 4;
+    default:
+      return 0;
+  }
+}

@@ -1,0 +1,140 @@
+/** The steps of a load, as data: what a plan consists of, and what is reported as it runs. */
+
+import { mapFlagNames } from '../uapi/map-flags.ts';
+import { mapTypeName } from '../uapi/map-types.ts';
+import type { MapShape } from './shapes.ts';
+
+interface OfMap {
+  /** The map's name in the object. */
+  readonly map: string;
+}
+
+/** Loads the object's BTF; done when the first map that has types is created, if ever. */
+export interface LoadBtfStep {
+  readonly step: 'load-btf';
+}
+
+/** Uses the handle that the caller gave instead. */
+export interface ReplaceStep extends OfMap {
+  readonly step: 'replace';
+  readonly shape: MapShape;
+  readonly inner: MapShape | null;
+}
+
+/** Opens a pin. If there is one and it is compatible, the map's other steps are left out. */
+export interface OpenPinStep extends OfMap {
+  readonly step: 'open-pin';
+  readonly path: string;
+  readonly shape: MapShape;
+  readonly inner: MapShape | null;
+}
+
+/** Creates the inner map that a map of maps takes its shape from. */
+export interface CreateTemplateStep extends OfMap {
+  readonly step: 'create-template';
+  readonly kernelName: string;
+  readonly shape: MapShape;
+}
+
+/** Creates a map. */
+export interface CreateStep extends OfMap {
+  readonly step: 'create';
+  readonly kernelName: string;
+  readonly shape: MapShape;
+}
+
+/** Closes the inner map again: the kernel has copied what it needs of it. */
+export interface CloseTemplateStep extends OfMap {
+  readonly step: 'close-template';
+}
+
+/** Writes the initial contents of a data section. */
+export interface WriteStep extends OfMap {
+  readonly step: 'write';
+  readonly contents: Uint8Array;
+}
+
+/** Fills slots of a map of maps. */
+export interface FillStep extends OfMap {
+  readonly step: 'fill';
+  readonly slots: readonly { readonly index: number; readonly map: string }[];
+}
+
+/** Makes a data section read-only for system calls, so that the verifier knows its contents. */
+export interface FreezeStep extends OfMap {
+  readonly step: 'freeze';
+}
+
+/** Pins a map. If another process was faster, its map is used and ours closed. */
+export interface PinStep extends OfMap {
+  readonly step: 'pin';
+  readonly path: string;
+  readonly shape: MapShape;
+  readonly inner: MapShape | null;
+}
+
+/** One step of a load. */
+export type Step =
+  | LoadBtfStep
+  | ReplaceStep
+  | OpenPinStep
+  | CreateTemplateStep
+  | CreateStep
+  | CloseTemplateStep
+  | WriteStep
+  | FillStep
+  | FreezeStep
+  | PinStep;
+
+/** What became of a step. */
+export interface StepEvent {
+  readonly step: Step;
+  /**
+   * `done`; `absent`: there was no pin, so the map is created; `reused`: an existing map is used;
+   * `refused`: the kernel did not take the BTF, and maps go without types.
+   */
+  readonly outcome: 'done' | 'absent' | 'reused' | 'refused';
+  /** Why, if `refused`. */
+  readonly reason?: string;
+}
+
+/** One line that says what a step does. */
+export function describeStep(step: Step): string {
+  switch (step.step) {
+    case 'load-btf':
+      return 'load the BTF of the object';
+    case 'replace':
+      return `use the given map for "${step.map}"`;
+    case 'open-pin':
+      return `open "${step.map}" at ${step.path}, or else:`;
+    case 'create-template':
+      return `create the inner template of "${step.map}": ${describeShape(step.shape)}`;
+    case 'create':
+      return `create "${step.map}": ${describeShape(step.shape)}`;
+    case 'close-template':
+      return `close the inner template of "${step.map}"`;
+    case 'write':
+      return `write ${step.contents.length} bytes to "${step.map}"`;
+    case 'fill':
+      return `fill "${step.map}": ${step.slots.map(({ index, map }) => `[${index}] = ${map}`).join(', ')}`;
+    case 'freeze':
+      return `freeze "${step.map}"`;
+    case 'pin':
+      return `pin "${step.map}" at ${step.path}`;
+  }
+}
+
+/** A shape in words: `hash, key 4 bytes, value 8 bytes, 1024 entries, flags no_prealloc`. */
+export function describeShape(shape: MapShape): string {
+  const flags = mapFlagNames(shape.flags);
+  const parts = [
+    mapTypeName(shape.type),
+    `key ${shape.keySize} bytes`,
+    `value ${shape.valueSize} bytes`,
+    `${shape.maxEntries} entries`,
+  ];
+  if (flags.length > 0) {
+    parts.push(`flags ${flags.join(' | ')}`);
+  }
+  return parts.join(', ');
+}

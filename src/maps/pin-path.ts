@@ -1,0 +1,92 @@
+/** Paths of pins: what a BPF file system takes, and making the directories that are missing. */
+
+import { dirname } from 'node:path';
+import { SkepError } from '../errors.ts';
+import type { Kernel } from '../kernel/kernel.ts';
+
+/** Where pins live unless told otherwise, as for libbpf and bpftool. */
+export const DEFAULT_PIN_DIRECTORY = '/sys/fs/bpf';
+
+/**
+ * Checks the form of a pin's path: absolute, and no dot in any part, which a BPF file system
+ * refuses with EPERM.
+ *
+ * @throws SkepError `ERR_SKEP_PIN_PATH`
+ */
+export function checkPinPath(path: string): void {
+  if (!path.startsWith('/')) {
+    throw pinPathError(
+      path,
+      `is relative; give an absolute one, such as ${DEFAULT_PIN_DIRECTORY}/${path}`,
+    );
+  }
+  if (path.endsWith('/')) {
+    throw pinPathError(path, 'names no file');
+  }
+  if (path.includes('\0')) {
+    throw pinPathError(path, 'contains a NUL character');
+  }
+  const dotted = path.split('/').find((part) => part.includes('.'));
+  if (dotted !== undefined) {
+    const advice = /^\.+$/.test(dotted)
+      ? 'write the path out'
+      : `use "${dotted.replaceAll('.', '_')}"`;
+    throw pinPathError(
+      path,
+      `has a dot in "${dotted}", which a BPF file system refuses; ${advice}`,
+    );
+  }
+}
+
+/**
+ * Makes the directory of a pin, and those above it, where they are missing below a BPF file system.
+ *
+ * @returns the directories that were made, outermost first
+ * @throws SkepError `ERR_SKEP_PIN_PATH` if the path does not lie on a BPF file system; nothing is
+ *   made then
+ */
+export function makePinDirectory(kernel: Kernel, path: string): string[] {
+  checkPinPath(path);
+  const missing: string[] = [];
+  let directory = dirname(path);
+  let kind = kernel.fileSystem(directory);
+  while (kind === 'missing' && directory !== '/') {
+    missing.unshift(directory);
+    directory = dirname(directory);
+    kind = kernel.fileSystem(directory);
+  }
+  if (kind !== 'bpf') {
+    throw notBpf(path, directory);
+  }
+  const made: string[] = [];
+  try {
+    for (const each of missing) {
+      if (kernel.makeDirectory(each)) {
+        made.push(each);
+      }
+    }
+  } catch (error) {
+    removeDirectories(kernel, made);
+    throw error;
+  }
+  return made;
+}
+
+/** Removes directories that {@link makePinDirectory} made, as far as they are empty. */
+export function removeDirectories(kernel: Kernel, made: readonly string[]): void {
+  for (const directory of [...made].reverse()) {
+    kernel.removeDirectory(directory);
+  }
+}
+
+function notBpf(path: string, directory: string): SkepError {
+  const below = path === DEFAULT_PIN_DIRECTORY || path.startsWith(`${DEFAULT_PIN_DIRECTORY}/`);
+  const remedy = below
+    ? `none is mounted at ${DEFAULT_PIN_DIRECTORY}; mount it: mount -t bpf bpf ${DEFAULT_PIN_DIRECTORY}`
+    : `use a path below ${DEFAULT_PIN_DIRECTORY}, or mount one there: mount -t bpf bpf ${directory}`;
+  return pinPathError(path, `does not lie on a BPF file system (${directory} is none); ${remedy}`);
+}
+
+function pinPathError(path: string, problem: string): SkepError {
+  return new SkepError('ERR_SKEP_PIN_PATH', `the pin path "${path}" ${problem}`);
+}

@@ -1,0 +1,322 @@
+/**
+ * A BTF type table: indexed in one pass when opened, decoded type by type when asked.
+ *
+ * Format: `Documentation/bpf/btf.rst`, `include/uapi/linux/btf.h`. Opening costs one walk over the
+ * type section that notes where each type starts; a kernel's 100,000 types take about a
+ * millisecond and half a megabyte. Names are hashed when the first one is looked up.
+ */
+
+import { StringTable } from '../../bytes/string-table.ts';
+import { encodeText } from '../../bytes/text.ts';
+import { ObjectError } from '../../errors.ts';
+import { BTF_KIND } from '../../uapi/btf-kinds.ts';
+import { decodeType } from './decode.ts';
+import { NameIndex } from './name-index.ts';
+import type { BtfKindName, BtfType } from './types.ts';
+
+const MAGIC = 0xeb9f;
+const HEADER_BYTES = 24;
+/** Name, info, size or type. */
+const COMMON_WORDS = 3;
+const KIND_SLOTS = 128;
+/** Marks a kind that does not exist. */
+const NO_KIND = 255;
+
+/** Words behind the common three, by kind: a fixed number, and one number for each of `vlen`. */
+const FIXED_WORDS = new Uint8Array(KIND_SLOTS);
+const WORDS_EACH = new Uint8Array(KIND_SLOTS).fill(NO_KIND);
+for (const [kind, fixed, each] of [
+  [BTF_KIND.INT, 1, 0],
+  [BTF_KIND.PTR, 0, 0],
+  [BTF_KIND.ARRAY, 3, 0],
+  [BTF_KIND.STRUCT, 0, 3],
+  [BTF_KIND.UNION, 0, 3],
+  [BTF_KIND.ENUM, 0, 2],
+  [BTF_KIND.FWD, 0, 0],
+  [BTF_KIND.TYPEDEF, 0, 0],
+  [BTF_KIND.VOLATILE, 0, 0],
+  [BTF_KIND.CONST, 0, 0],
+  [BTF_KIND.RESTRICT, 0, 0],
+  [BTF_KIND.FUNC, 0, 0],
+  [BTF_KIND.FUNC_PROTO, 0, 2],
+  [BTF_KIND.VAR, 1, 0],
+  [BTF_KIND.DATASEC, 0, 3],
+  [BTF_KIND.FLOAT, 0, 0],
+  [BTF_KIND.DECL_TAG, 1, 0],
+  [BTF_KIND.TYPE_TAG, 0, 0],
+  [BTF_KIND.ENUM64, 0, 3],
+] as const) {
+  FIXED_WORDS[kind] = fixed;
+  WORDS_EACH[kind] = each;
+}
+
+const HOST_IS_LITTLE = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
+
+const VOID: BtfType = { kind: 'void', id: 0, name: '' };
+
+/**
+ * The types of one BTF blob. Type ids are small integers from 1; 0 is void. The table keeps a view
+ * of the bytes where byte order and alignment allow it, so they must not change while it is used.
+ */
+export class Btf {
+  readonly littleEndian: boolean;
+  /** Number of types, void included: valid ids are below it. */
+  readonly typeCount: number;
+  /** @internal */
+  readonly strings: StringTable;
+  /**
+   * The type section as words in the host's byte order; everything in it is 32-bit. May be a
+   * mapping that must not be written to.
+   *
+   * @internal
+   */
+  readonly words: Uint32Array;
+  /**
+   * Index of the first word of each type in {@link words}.
+   *
+   * @internal
+   */
+  readonly starts: Uint32Array;
+  readonly #section: string;
+  readonly #decoded = new Map<number, BtfType>();
+  #names: NameIndex | undefined;
+
+  private constructor(bytes: Uint8Array, section: string) {
+    this.#section = section;
+    const header = readHeader(bytes, section);
+    this.littleEndian = header.littleEndian;
+    this.words = readWords(bytes, header);
+    this.strings = new StringTable(
+      bytes.subarray(header.stringsStart, header.stringsStart + header.stringsBytes),
+    );
+    this.starts = this.#indexTypes();
+    this.typeCount = this.starts.length;
+  }
+
+  /**
+   * Indexes a BTF blob without looking into its types. Use `checkBtf` to have every
+   * reference in it checked as well; types that are decoded are checked in any case.
+   *
+   * @param section how errors call the place the bytes come from
+   * @throws ObjectError `ERR_SKEP_BTF`
+   */
+  static parse(bytes: Uint8Array, section = '.BTF'): Btf {
+    return new Btf(bytes, section);
+  }
+
+  /** The number (`BTF_KIND_*`) of a type's kind; 0 for void. */
+  kindOf(id: number): number {
+    return id === 0 ? 0 : (this.words[this.#start(id) + 1]! >>> 24) & 0x7f;
+  }
+
+  /** A type's third word, raw: its size in bytes or the id that it refers to, by kind. */
+  sizeOrType(id: number): number {
+    return id === 0 ? 0 : this.words[this.#start(id) + 2]!;
+  }
+
+  /** A type's name, '' if it has none. */
+  nameOf(id: number): string {
+    return id === 0 ? '' : this.string(this.words[this.#start(id)]!);
+  }
+
+  /**
+   * The type with this id, decoded on first use and kept.
+   *
+   * @throws ObjectError `ERR_SKEP_BTF` if there is no such type, or it refers to a type or a name
+   *   that does not exist
+   */
+  type(id: number): BtfType {
+    if (id === 0) {
+      return VOID;
+    }
+    let type = this.#decoded.get(id);
+    if (type === undefined) {
+      type = decodeType(this, id, this.#start(id));
+      this.#decoded.set(id, type);
+    }
+    return type;
+  }
+
+  /**
+   * The id of the first type with this name, of this kind if one is given; 0 if there is none.
+   * The first call hashes all names (6 ms for a kernel); each further call is a hash look-up.
+   */
+  find(name: string, kind?: BtfKindName): number {
+    this.#names ??= new NameIndex(this);
+    return this.#names.find(encodeText(name), kind === undefined ? 0 : kindNumber(kind));
+  }
+
+  /** The ids of all types of a kind, in order. Looks at every type. */
+  idsOfKind(kind: BtfKindName): number[] {
+    const wanted = kindNumber(kind);
+    const out: number[] = [];
+    for (let id = 1; id < this.typeCount; id += 1) {
+      if (((this.words[this.starts[id]! + 1]! >>> 24) & 0x7f) === wanted) {
+        out.push(id);
+      }
+    }
+    return out;
+  }
+
+  /** The string at an offset of the string section. @throws ObjectError if there is none */
+  string(offset: number): string {
+    if (offset === 0) {
+      return '';
+    }
+    const text = this.strings.at(offset);
+    if (text === undefined) {
+      throw this.error(
+        `there is no string at offset ${offset} (${this.strings.bytes.length} bytes)`,
+      );
+    }
+    return text;
+  }
+
+  /** An `ERR_SKEP_BTF` error that names the place this table was read from. */
+  error(problem: string): ObjectError {
+    return btfError(this.#section, problem);
+  }
+
+  #start(id: number): number {
+    const start = this.starts[id];
+    if (start === undefined || id === 0) {
+      throw this.error(`there is no type [${id}]; ids end at ${this.typeCount - 1}`);
+    }
+    return start;
+  }
+
+  #indexTypes(): Uint32Array {
+    const { words } = this;
+    const end = words.length;
+    // No type is shorter than three words; the surplus is never touched, and cut off below.
+    const starts = new Uint32Array(Math.floor(end / COMMON_WORDS) + 1);
+    let count = 1;
+    let at = 0;
+    while (at < end) {
+      if (at + COMMON_WORDS > end) {
+        throw this.error(`type [${count}] is cut off at the end of the type section`);
+      }
+      const info = words[at + 1]!;
+      const kind = (info >>> 24) & 0x7f;
+      const each = WORDS_EACH[kind]!;
+      if (each === NO_KIND) {
+        throw this.error(`type [${count}] has the unknown kind ${kind}`);
+      }
+      starts[count] = at;
+      count += 1;
+      at += COMMON_WORDS + FIXED_WORDS[kind]! + each * (info & 0xffffff);
+    }
+    if (at !== end) {
+      throw this.error(`type [${count - 1}] reaches behind the end of the type section`);
+    }
+    return starts.slice(0, count);
+  }
+}
+
+/** The number of a kind. */
+export function kindNumber(kind: BtfKindName): number {
+  return KIND_NUMBERS[kind];
+}
+
+const KIND_NUMBERS: Readonly<Record<BtfKindName, number>> = {
+  void: 0,
+  int: BTF_KIND.INT,
+  ptr: BTF_KIND.PTR,
+  array: BTF_KIND.ARRAY,
+  struct: BTF_KIND.STRUCT,
+  union: BTF_KIND.UNION,
+  enum: BTF_KIND.ENUM,
+  fwd: BTF_KIND.FWD,
+  typedef: BTF_KIND.TYPEDEF,
+  volatile: BTF_KIND.VOLATILE,
+  const: BTF_KIND.CONST,
+  restrict: BTF_KIND.RESTRICT,
+  func: BTF_KIND.FUNC,
+  func_proto: BTF_KIND.FUNC_PROTO,
+  var: BTF_KIND.VAR,
+  datasec: BTF_KIND.DATASEC,
+  float: BTF_KIND.FLOAT,
+  decl_tag: BTF_KIND.DECL_TAG,
+  type_tag: BTF_KIND.TYPE_TAG,
+  enum64: BTF_KIND.ENUM64,
+};
+
+interface Header {
+  readonly littleEndian: boolean;
+  readonly typesStart: number;
+  readonly typesBytes: number;
+  readonly stringsStart: number;
+  readonly stringsBytes: number;
+}
+
+/** Reads and checks `struct btf_header`; the rules are those of libbpf's `btf_parse_hdr`. */
+function readHeader(bytes: Uint8Array, section: string): Header {
+  if (bytes.length < HEADER_BYTES) {
+    throw btfError(section, `${bytes.length} bytes are fewer than a BTF header (${HEADER_BYTES})`);
+  }
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const littleEndian = view.getUint16(0, true) === MAGIC;
+  if (!littleEndian && view.getUint16(0, false) !== MAGIC) {
+    throw btfError(
+      section,
+      `the magic number is 0x${view.getUint16(0, true).toString(16)}, not 0xeb9f`,
+    );
+  }
+  if (bytes[2] !== 1 || bytes[3] !== 0) {
+    throw btfError(
+      section,
+      `version ${bytes[2]} with flags ${bytes[3]} is not known; version 1 without flags is`,
+    );
+  }
+  const headerBytes = view.getUint32(4, littleEndian);
+  const typesStart = headerBytes + view.getUint32(8, littleEndian);
+  const typesBytes = view.getUint32(12, littleEndian);
+  const stringsStart = headerBytes + view.getUint32(16, littleEndian);
+  const stringsBytes = view.getUint32(20, littleEndian);
+  if (headerBytes < HEADER_BYTES || headerBytes > bytes.length) {
+    throw btfError(section, `the header claims ${headerBytes} bytes of ${bytes.length}`);
+  }
+  if (stringsStart + stringsBytes > bytes.length) {
+    throw btfError(
+      section,
+      `the string section (${stringsBytes} bytes at ${stringsStart}) reaches behind the end (${bytes.length})`,
+    );
+  }
+  if (typesStart + typesBytes > stringsStart) {
+    throw btfError(
+      section,
+      `the type section (${typesBytes} bytes at ${typesStart}) reaches into the strings at ${stringsStart}`,
+    );
+  }
+  if (view.getUint32(8, littleEndian) % 4 !== 0 || typesBytes % 4 !== 0) {
+    throw btfError(section, 'the type section is not aligned to 4 bytes');
+  }
+  if (
+    stringsBytes === 0 ||
+    bytes[stringsStart] !== 0 ||
+    bytes[stringsStart + stringsBytes - 1] !== 0
+  ) {
+    throw btfError(section, 'the string section does not start and end with a NUL');
+  }
+  return { littleEndian, typesStart, typesBytes, stringsStart, stringsBytes };
+}
+
+/** The type section as host-order words: a view where that is possible, else a copy. */
+function readWords(bytes: Uint8Array, header: Header): Uint32Array {
+  const count = header.typesBytes / 4;
+  const start = bytes.byteOffset + header.typesStart;
+  const sameOrder = header.littleEndian === HOST_IS_LITTLE;
+  if (sameOrder && start % 4 === 0) {
+    return new Uint32Array(bytes.buffer, start, count);
+  }
+  const view = new DataView(bytes.buffer, start, header.typesBytes);
+  const words = new Uint32Array(count);
+  for (let index = 0; index < count; index += 1) {
+    words[index] = view.getUint32(index * 4, header.littleEndian);
+  }
+  return words;
+}
+
+function btfError(section: string, problem: string): ObjectError {
+  return new ObjectError('ERR_SKEP_BTF', `BTF in ${section}: ${problem}`, { section });
+}

@@ -1,0 +1,191 @@
+/**
+ * Sections of global data. Each becomes an array map with one entry, the section's contents, which
+ * programs address directly: what libbpf calls internal maps.
+ *
+ * Rules: libbpf's `bpf_object__elf_collect` and `bpf_object__init_internal_map`.
+ */
+
+import { ObjectError } from '../errors.ts';
+import { BPF_F } from '../uapi/map-flags.ts';
+import type { Btf } from './btf/btf.ts';
+import { sizeOfType } from './btf/layout.ts';
+import { spellType } from './btf/spell.ts';
+import type { BtfSection } from './btf/types.ts';
+import { type ElfFile, type ElfSection, SHT, STB, STT, STV } from './elf.ts';
+import { byOffset } from './symbols.ts';
+
+/** A variable of a data section. */
+export interface DataVariable {
+  readonly name: string;
+  /** C spelling of its type; null without BTF. */
+  readonly type: string | null;
+  /** BTF id of its type, 0 without BTF. */
+  readonly typeId: number;
+  /** Byte offset in the section. */
+  readonly offset: number;
+  /** Size in bytes. */
+  readonly size: number;
+}
+
+/** A data section: `.rodata`, `.data`, `.bss`, any of them with a suffix, or `.kconfig`. */
+export interface DataSection {
+  readonly name: string;
+  /** Size in bytes. */
+  readonly size: number;
+  /** Whether programs may only read it; it is frozen once it is filled. */
+  readonly readOnly: boolean;
+  /** `BPF_F_*` creation flags of its map. */
+  readonly flags: number;
+  /** BTF id of the `datasec` that describes it, 0 if there is none. */
+  readonly typeId: number;
+  /** Variables by offset; computed when first read. @throws ObjectError `ERR_SKEP_DATA` */
+  readonly variables: readonly DataVariable[];
+  /** Initial contents, a view of the object; null where they are all zero. */
+  readonly contents: Uint8Array | null;
+}
+
+/** Whether a section holds data that programs may reach; empty ones do not count. */
+export function isData(section: ElfSection): boolean {
+  const { name, type } = section;
+  if (section.size === 0 || !name.startsWith('.')) {
+    return false;
+  }
+  return type === SHT.NOBITS
+    ? isNamed(name, '.bss')
+    : type === SHT.PROGBITS && (isNamed(name, '.data') || isNamed(name, '.rodata'));
+}
+
+function isNamed(name: string, family: string): boolean {
+  return name === family || (name.startsWith(family) && name[family.length] === '.');
+}
+
+/** A data section of an ELF file, its variables read on demand. */
+export class ElfDataSection implements DataSection {
+  readonly name: string;
+  readonly size: number;
+  readonly readOnly: boolean;
+  readonly #elf: ElfFile;
+  readonly #section: ElfSection;
+  readonly #btf: Btf | undefined;
+  readonly #described: BtfSection | undefined;
+  /** The symbols of the section. */
+  readonly #group: readonly number[];
+  #variables: readonly DataVariable[] | undefined;
+
+  constructor(
+    elf: ElfFile,
+    section: ElfSection,
+    btf: Btf | undefined,
+    described: BtfSection | undefined,
+    group: readonly number[],
+  ) {
+    this.name = section.name;
+    this.size = section.size;
+    this.readOnly = isNamed(section.name, '.rodata');
+    this.#elf = elf;
+    this.#section = section;
+    this.#btf = btf;
+    this.#described = described;
+    this.#group = group;
+  }
+
+  get typeId(): number {
+    return this.#described?.id ?? 0;
+  }
+
+  get contents(): Uint8Array | null {
+    return this.#section.type === SHT.NOBITS ? null : this.#elf.data(this.#section);
+  }
+
+  get flags(): number {
+    const readOnly = this.readOnly ? BPF_F.RDONLY_PROG : 0;
+    return readOnly | (this.#isVisible() ? BPF_F.MMAPABLE : 0);
+  }
+
+  get variables(): readonly DataVariable[] {
+    this.#variables ??= this.#readVariables();
+    return this.#variables;
+  }
+
+  /** A section is worth mapping if one of its variables is visible outside: not static or hidden. */
+  #isVisible(): boolean {
+    const { symbols } = this.#elf;
+    const hidden = new Set<string>();
+    for (const symbol of this.#group) {
+      const visibility = symbols.visibility(symbol);
+      if (visibility === STV.HIDDEN || visibility === STV.INTERNAL) {
+        hidden.add(symbols.name(symbol));
+      }
+    }
+    return (this.#described?.variables ?? []).some(({ typeId }) => {
+      const variable = this.#btf?.type(typeId);
+      return (
+        variable?.kind === 'var' && variable.linkage !== 'static' && !hidden.has(variable.name)
+      );
+    });
+  }
+
+  #readVariables(): DataVariable[] {
+    const variables =
+      this.#btf === undefined || this.#described === undefined
+        ? this.#fromSymbols()
+        : this.#fromBtf(this.#btf, this.#described);
+    for (const { name, offset, size } of variables) {
+      if (offset + size > this.size) {
+        throw new ObjectError(
+          'ERR_SKEP_DATA',
+          `variable "${name}" (${size} bytes at ${offset}) reaches behind the end of section "${this.name}" (${this.size} bytes)`,
+          { section: this.name, offset },
+        );
+      }
+    }
+    return variables.sort((a, b) => a.offset - b.offset);
+  }
+
+  #fromBtf(btf: Btf, section: BtfSection): DataVariable[] {
+    const offsets = this.#globalOffsets();
+    return section.variables.map(({ typeId, offset, sizeBytes }) => {
+      const variable = btf.type(typeId);
+      if (variable.kind !== 'var') {
+        throw new ObjectError(
+          'ERR_SKEP_DATA',
+          `section "${this.name}" lists type [${typeId}], which is no variable`,
+          { section: '.BTF' },
+        );
+      }
+      // BTF has the offsets of static variables only; the linker knows where global ones went.
+      const global = variable.linkage === 'static' ? undefined : offsets.get(variable.name);
+      return {
+        name: variable.name,
+        type: spellType(btf, variable.typeId),
+        typeId: variable.typeId,
+        offset: global ?? offset,
+        size: sizeBytes === 0 ? sizeOfType(btf, variable.typeId) : sizeBytes,
+      };
+    });
+  }
+
+  #globalOffsets(): Map<string, number> {
+    const { symbols } = this.#elf;
+    const offsets = new Map<string, number>();
+    for (const symbol of this.#group) {
+      if (symbols.type(symbol) === STT.OBJECT && symbols.binding(symbol) !== STB.LOCAL) {
+        offsets.set(symbols.name(symbol), symbols.value(symbol));
+      }
+    }
+    return offsets;
+  }
+
+  #fromSymbols(): DataVariable[] {
+    const { symbols } = this.#elf;
+    return byOffset(symbols, this.#group)
+      .filter((symbol) => symbols.type(symbol) === STT.OBJECT)
+      .map((symbol) => ({
+        name: symbols.name(symbol),
+        type: null,
+        typeId: 0,
+        offset: symbols.value(symbol),
+        size: symbols.size(symbol),
+      }));
+  }
+}

@@ -1,0 +1,50 @@
+/**
+ * The pure part of skep, published as `skep/obj`: reads BPF objects from bytes on any platform,
+ * without a kernel, without a native library, in a browser too.
+ */
+
+export {
+  hasCode,
+  MapDefinitionError,
+  ObjectError,
+  type ObjectPlace,
+  SkepError,
+  type SkepErrorCode,
+} from '../errors.ts';
+export { Btf } from './btf/btf.ts';
+export { checkBtf } from './btf/check.ts';
+export { resolveType, sizeOfType, skipModifiers } from './btf/layout.ts';
+export { spellType } from './btf/spell.ts';
+export type {
+  BtfArray,
+  BtfComposite,
+  BtfDeclarationTag,
+  BtfEnum,
+  BtfEnum64,
+  BtfFloat,
+  BtfForward,
+  BtfFunction,
+  BtfInt,
+  BtfKindName,
+  BtfLinkage,
+  BtfMember,
+  BtfPrototype,
+  BtfSection,
+  BtfType,
+  BtfVariable,
+  BtfVoid,
+  BtfWrapper,
+} from './btf/types.ts';
+export type { DataSection, DataVariable } from './data.ts';
+export type { ByteOrder, ElfFile, ElfRelocation, ElfSection, ElfSymbols } from './elf.ts';
+export {
+  type InspectedData,
+  type InspectedMap,
+  type InspectedProgram,
+  type InspectedVariable,
+  type Inspection,
+  inspect,
+} from './inspection.ts';
+export type { MapDefinition, MapSlot } from './map-definition.ts';
+export { ObjectFile, type ParseOptions } from './object.ts';
+export type { ProgramDefinition } from './programs.ts';

@@ -1,0 +1,186 @@
+/**
+ * The maps of an object: the variables of section `.maps` whose BTF types spell their definitions.
+ *
+ * Rules: libbpf's `bpf_object__init_user_btf_maps`. Two things are read elsewhere than libbpf reads
+ * them: a map's place comes from its ELF symbol, since statically linked objects carry stale
+ * offsets in BTF; and maps with hidden visibility are maps like others.
+ */
+
+import { MapDefinitionError, ObjectError } from '../errors.ts';
+import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
+import type { Btf } from './btf/btf.ts';
+import { resolveType } from './btf/layout.ts';
+import { spellType } from './btf/spell.ts';
+import type { BtfComposite, BtfSection, BtfVariable } from './btf/types.ts';
+import { type ElfFile, type ElfSection, STB, STT } from './elf.ts';
+import type { MapDefinition } from './map-definition.ts';
+import { type ParsedMembers, parseMembers } from './map-members.ts';
+import type { SymbolsBySection } from './symbols.ts';
+
+/** A map and where its variable lies in `.maps`. */
+export interface PlacedMap extends ParsedMembers {
+  /** Byte offset in the section. */
+  readonly offset: number;
+  /** Size of the variable in bytes, its initial `values` included. */
+  readonly sizeBytes: number;
+}
+
+/**
+ * Reads the maps of `.maps`, in the order of their offsets.
+ *
+ * @param described the `datasec` called `.maps`
+ * @throws MapDefinitionError for a map that is declared wrongly
+ * @throws ObjectError `ERR_SKEP_BTF` if the section has no BTF that describes it
+ */
+export function parseMaps(
+  elf: ElfFile,
+  section: ElfSection,
+  btf: Btf | undefined,
+  described: BtfSection | undefined,
+  symbols: SymbolsBySection,
+): PlacedMap[] {
+  if (btf === undefined) {
+    throw new ObjectError(
+      'ERR_SKEP_BTF',
+      'the maps of .maps are described by BTF, but the object has none; compile with -g (and strip with llvm-strip -g at most)',
+      { section: '.maps' },
+    );
+  }
+  if (described === undefined) {
+    throw new ObjectError(
+      'ERR_SKEP_BTF',
+      'the object has a section .maps, but its BTF does not describe it',
+      { section: '.BTF' },
+    );
+  }
+  const byName = mapSymbols(elf, symbols[section.index] ?? []);
+  const maps: PlacedMap[] = [];
+  for (const { typeId } of described.variables) {
+    const variable = btf.type(typeId);
+    if (variable.kind !== 'var') {
+      throw new ObjectError(
+        'ERR_SKEP_BTF',
+        `.maps lists type [${typeId}], which is no variable but ${variable.kind}`,
+        { section: '.BTF' },
+      );
+    }
+    maps.push(parseMap(elf, section, btf, variable, byName));
+  }
+  maps.sort((a, b) => a.offset - b.offset);
+  checkPlaces(maps);
+  return maps;
+}
+
+function mapSymbols(elf: ElfFile, group: readonly number[]): Map<string, number> {
+  const byName = new Map<string, number>();
+  for (const symbol of group) {
+    if (elf.symbols.type(symbol) === STT.OBJECT && elf.symbols.binding(symbol) !== STB.LOCAL) {
+      byName.set(elf.symbols.name(symbol), symbol);
+    }
+  }
+  return byName;
+}
+
+function parseMap(
+  elf: ElfFile,
+  section: ElfSection,
+  btf: Btf,
+  variable: BtfVariable,
+  byName: ReadonlyMap<string, number>,
+): PlacedMap {
+  const name = variable.name;
+  if (name === '') {
+    throw new MapDefinitionError(
+      '',
+      undefined,
+      `the variable of type [${variable.id}] in .maps has no name`,
+      { typeId: variable.id },
+    );
+  }
+  if (variable.linkage !== 'global') {
+    throw new MapDefinitionError(
+      name,
+      undefined,
+      variable.linkage === 'static'
+        ? 'the map is static; maps must be global variables'
+        : 'the map is only declared (extern); link the object that defines it',
+      { typeId: variable.id },
+    );
+  }
+  const symbol = byName.get(name);
+  if (symbol === undefined) {
+    throw new MapDefinitionError(
+      name,
+      undefined,
+      'BTF lists the map, but .maps has no global object symbol of that name',
+    );
+  }
+  const struct = mapStruct(btf, variable);
+  const offset = elf.symbols.value(symbol);
+  const sizeBytes = elf.symbols.size(symbol);
+  if (offset + sizeBytes > section.size) {
+    throw new MapDefinitionError(
+      name,
+      undefined,
+      `its ${sizeBytes} bytes at offset ${offset} reach behind the end of .maps (${section.size} bytes)`,
+    );
+  }
+  if (struct.sizeBytes > sizeBytes) {
+    throw new MapDefinitionError(
+      name,
+      undefined,
+      `its struct has ${struct.sizeBytes} bytes, but its symbol only ${sizeBytes}`,
+      { typeId: struct.id },
+    );
+  }
+  return { ...parseMembers(btf, name, struct, true), offset, sizeBytes };
+}
+
+function mapStruct(btf: Btf, variable: BtfVariable): BtfComposite {
+  let type: ReturnType<typeof resolveType>;
+  try {
+    type = resolveType(btf, variable.typeId);
+  } catch (cause) {
+    throw new MapDefinitionError(
+      variable.name,
+      undefined,
+      `its type cannot be resolved: ${cause instanceof Error ? cause.message : String(cause)}`,
+      { typeId: variable.typeId, cause },
+    );
+  }
+  if (type.kind !== 'struct') {
+    throw new MapDefinitionError(
+      variable.name,
+      undefined,
+      `a map is declared as a struct, found \`${spellType(btf, variable.typeId)}\``,
+      { typeId: type.id },
+    );
+  }
+  return type;
+}
+
+/** No two maps may share bytes, and there is room for one arena only. */
+function checkPlaces(maps: readonly PlacedMap[]): void {
+  let arena: MapDefinition['name'] | undefined;
+  for (const [index, map] of maps.entries()) {
+    const before = maps[index - 1];
+    const { name, typeNumber } = map.definition;
+    if (before !== undefined && before.offset + before.sizeBytes > map.offset) {
+      throw new MapDefinitionError(
+        name,
+        undefined,
+        `it overlaps map "${before.definition.name}" in .maps`,
+      );
+    }
+    if (typeNumber === BPF_MAP_TYPE.ARENA) {
+      if (arena !== undefined) {
+        throw new MapDefinitionError(
+          name,
+          'type',
+          `an object has one arena at most; "${arena}" is one already`,
+        );
+      }
+      arena = name;
+    }
+  }
+}

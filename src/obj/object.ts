@@ -1,0 +1,255 @@
+/** A compiled BPF object, read: maps, programs, data, license. The one entry to the pure layer. */
+
+import { decodeText } from '../bytes/text.ts';
+import { ObjectError } from '../errors.ts';
+import { Btf } from './btf/btf.ts';
+import { checkBtf } from './btf/check.ts';
+import type { BtfSection } from './btf/types.ts';
+import { type DataSection, ElfDataSection, isData } from './data.ts';
+import { type ByteOrder, ElfFile, type ElfSection, SHT } from './elf.ts';
+import { kconfigSection } from './kconfig.ts';
+import { isLegacyMaps, parseLegacyMaps } from './legacy-maps.ts';
+import type { MapDefinition } from './map-definition.ts';
+import { parseMaps } from './maps.ts';
+import { isCode, type ProgramDefinition, parsePrograms } from './programs.ts';
+import { parseSlots } from './slots.ts';
+import { groupSymbols, type SymbolsBySection } from './symbols.ts';
+
+/** Options of {@link ObjectFile.parse}. */
+export interface ParseOptions {
+  /** Where the bytes come from, usually a path. Names the object, and the maps of its data. */
+  readonly file?: string;
+}
+
+/**
+ * A BPF object. Reading it needs no kernel and no privileges, and gives the same result on every
+ * machine. It keeps views of the bytes it was given, which must not change while it is used.
+ */
+export class ObjectFile {
+  /** Where the bytes came from; '' if that was not said. */
+  readonly file: string;
+  readonly byteOrder: ByteOrder;
+  /** The license's text; '' if the object states none. */
+  readonly license: string;
+  /** Contents of section `version`; null if there is none. */
+  readonly kernelVersion: number | null;
+  /** The object's types; undefined if it was compiled without `-g`. */
+  readonly btf: Btf | undefined;
+  /** Maps of `.maps` by offset, then those of a legacy section. */
+  readonly maps: ReadonlyMap<string, MapDefinition>;
+  /** Programs by section and place. */
+  readonly programs: ReadonlyMap<string, ProgramDefinition>;
+  /** Sections of global data by section name, `.kconfig` last. */
+  readonly data: ReadonlyMap<string, DataSection>;
+  /** The container underneath. */
+  readonly elf: ElfFile;
+  /** @internal */
+  readonly symbols: SymbolsBySection;
+
+  protected constructor(bytes: Uint8Array, options: ParseOptions) {
+    if (!(bytes instanceof Uint8Array)) {
+      throw new TypeError('ObjectFile.parse: expected the bytes of an object in a Uint8Array');
+    }
+    this.file = options.file ?? '';
+    this.elf = ElfFile.parse(bytes);
+    this.byteOrder = this.elf.byteOrder;
+    const named = findSections(this.elf);
+    this.license = readLicense(this.elf, named.license);
+    this.kernelVersion = readVersion(this.elf, named.version);
+    this.btf = readBtf(this.elf, named.btf);
+    const described = describedSections(this.btf);
+    const symbols = groupSymbols(this.elf);
+    this.symbols = symbols;
+    this.programs = parsePrograms(this.elf, symbols);
+    this.maps = readMaps(this.elf, named, this.btf, described, symbols, this.programs);
+    this.data = readData(this.elf, this.btf, described, symbols);
+  }
+
+  /**
+   * Reads an object from memory.
+   *
+   * @throws ObjectError `ERR_SKEP_ELF`, `ERR_SKEP_BTF`, `ERR_SKEP_PROGRAM`, `ERR_SKEP_DATA`
+   * @throws MapDefinitionError `ERR_SKEP_MAP_DEFINITION`
+   */
+  static parse(bytes: Uint8Array, options: ParseOptions = {}): ObjectFile {
+    return new ObjectFile(bytes, options);
+  }
+}
+
+/** The sections that an object has once at most, and its legacy map sections. */
+interface NamedSections {
+  maps: ElfSection | undefined;
+  btf: ElfSection | undefined;
+  license: ElfSection | undefined;
+  version: ElfSection | undefined;
+  readonly legacy: ElfSection[];
+}
+
+function findSections(elf: ElfFile): NamedSections {
+  const found: NamedSections = {
+    maps: undefined,
+    btf: undefined,
+    license: undefined,
+    version: undefined,
+    legacy: [],
+  };
+  for (const section of elf.sections) {
+    switch (section.name) {
+      case '.maps':
+        found.maps = once(found.maps, section);
+        break;
+      case '.BTF':
+        found.btf = once(found.btf, section);
+        break;
+      case 'license':
+        found.license = once(found.license, section);
+        break;
+      case 'version':
+        found.version = once(found.version, section);
+        break;
+      default:
+        if (section.type === SHT.PROGBITS && isLegacyMaps(section.name) && !isCode(section)) {
+          found.legacy.push(section);
+        }
+    }
+  }
+  return found;
+}
+
+function once(before: ElfSection | undefined, section: ElfSection): ElfSection {
+  if (before !== undefined) {
+    throw new ObjectError(
+      'ERR_SKEP_ELF',
+      `there are two sections called "${section.name}" (${before.index} and ${section.index})`,
+      { section: section.name },
+    );
+  }
+  return section;
+}
+
+function readLicense(elf: ElfFile, section: ElfSection | undefined): string {
+  if (section === undefined) {
+    return '';
+  }
+  const data = elf.data(section);
+  const end = data.indexOf(0);
+  return decodeText(data, 0, end === -1 ? data.length : end);
+}
+
+function readVersion(elf: ElfFile, section: ElfSection | undefined): number | null {
+  if (section === undefined) {
+    return null;
+  }
+  if (section.type === SHT.NOBITS || section.size !== 4) {
+    throw new ObjectError(
+      'ERR_SKEP_ELF',
+      `section "version" has ${section.size} bytes; a version has 4`,
+      { section: 'version' },
+    );
+  }
+  return elf.view.getUint32(section.offset, elf.littleEndian);
+}
+
+function readBtf(elf: ElfFile, section: ElfSection | undefined): Btf | undefined {
+  if (section === undefined) {
+    return undefined;
+  }
+  if (section.type !== SHT.PROGBITS) {
+    throw new ObjectError(
+      'ERR_SKEP_BTF',
+      `section .BTF has type ${section.type} and so no contents (PROGBITS, 1, is expected)`,
+      { section: '.BTF' },
+    );
+  }
+  const btf = Btf.parse(elf.data(section));
+  if (btf.littleEndian !== elf.littleEndian) {
+    throw new ObjectError(
+      'ERR_SKEP_BTF',
+      `BTF is ${btf.littleEndian ? 'little' : 'big'}-endian in a ${elf.byteOrder}-endian object`,
+      { section: '.BTF' },
+    );
+  }
+  checkBtf(btf);
+  return btf;
+}
+
+/** The `datasec` types by name. */
+function describedSections(btf: Btf | undefined): Map<string, BtfSection> {
+  const described = new Map<string, BtfSection>();
+  for (const id of btf?.idsOfKind('datasec') ?? []) {
+    const type = btf!.type(id);
+    if (type.kind === 'datasec' && !described.has(type.name)) {
+      described.set(type.name, type);
+    }
+  }
+  return described;
+}
+
+function readMaps(
+  elf: ElfFile,
+  named: NamedSections,
+  btf: Btf | undefined,
+  described: ReadonlyMap<string, BtfSection>,
+  symbols: SymbolsBySection,
+  programs: ReadonlyMap<string, ProgramDefinition>,
+): Map<string, MapDefinition> {
+  const maps = new Map<string, MapDefinition>();
+  if (named.maps !== undefined) {
+    const placed = parseMaps(elf, named.maps, btf, described.get('.maps'), symbols);
+    const slots = parseSlots(elf, named.maps, placed, programs);
+    for (const map of placed) {
+      addMap(maps, { ...map.definition, slots: slots.get(map) ?? [] });
+    }
+  }
+  for (const section of named.legacy) {
+    for (const map of parseLegacyMaps(elf, section, symbols[section.index] ?? [])) {
+      addMap(maps, map);
+    }
+  }
+  return maps;
+}
+
+function addMap(maps: Map<string, MapDefinition>, map: MapDefinition): void {
+  if (maps.has(map.name)) {
+    throw new ObjectError('ERR_SKEP_ELF', `there are two maps called "${map.name}"`, {
+      section: map.section,
+    });
+  }
+  maps.set(map.name, map);
+}
+
+function readData(
+  elf: ElfFile,
+  btf: Btf | undefined,
+  described: ReadonlyMap<string, BtfSection>,
+  symbols: SymbolsBySection,
+): Map<string, DataSection> {
+  const data = new Map<string, DataSection>();
+  for (const section of elf.sections) {
+    if (!isData(section)) {
+      continue;
+    }
+    if (data.has(section.name)) {
+      throw new ObjectError(
+        'ERR_SKEP_DATA',
+        `there are two data sections called "${section.name}"`,
+        { section: section.name },
+      );
+    }
+    data.set(
+      section.name,
+      new ElfDataSection(
+        elf,
+        section,
+        btf,
+        described.get(section.name),
+        symbols[section.index] ?? [],
+      ),
+    );
+  }
+  const kconfig = described.get('.kconfig');
+  if (btf !== undefined && kconfig !== undefined && kconfig.variables.length > 0) {
+    data.set('.kconfig', kconfigSection(btf, kconfig));
+  }
+  return data;
+}

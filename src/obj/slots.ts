@@ -1,0 +1,144 @@
+/**
+ * Initial contents of maps of maps and program arrays: `.values = { [3] = &inner }`. The compiler
+ * leaves zeros in `.maps` and writes a relocation for each slot that is used.
+ *
+ * Rules: libbpf's `bpf_object__collect_map_relos`; the relocation's type is not looked at, as old
+ * and new LLVM write different ones.
+ */
+
+import { MapDefinitionError, ObjectError } from '../errors.ts';
+import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
+import { type ElfFile, type ElfSection, SHT, STT } from './elf.ts';
+import type { MapSlot } from './map-definition.ts';
+import type { PlacedMap } from './maps.ts';
+import type { ProgramDefinition } from './programs.ts';
+
+const SLOT_BYTES = 8;
+
+/**
+ * Resolves the relocations of `.maps`.
+ *
+ * @param maps by ascending offset
+ * @returns for each map its slots, by ascending index
+ * @throws MapDefinitionError for a relocation that fills no slot, or names no map or program
+ */
+export function parseSlots(
+  elf: ElfFile,
+  section: ElfSection,
+  maps: readonly PlacedMap[],
+  programs: ReadonlyMap<string, ProgramDefinition>,
+): Map<PlacedMap, MapSlot[]> {
+  const slots = new Map<PlacedMap, MapSlot[]>();
+  const mapNames = new Set(maps.map((map) => map.definition.name));
+  for (const relocations of elf.sections) {
+    const isRelocation = relocations.type === SHT.REL || relocations.type === SHT.RELA;
+    if (!isRelocation || relocations.info !== section.index) {
+      continue;
+    }
+    for (const { offset, symbol } of elf.relocations(relocations)) {
+      const owner = ownerOf(maps, offset, relocations.name);
+      const index = slotIndex(owner, offset);
+      const slot = resolveTarget(elf, section, owner, index, symbol, mapNames, programs);
+      const list = slots.get(owner);
+      if (list === undefined) {
+        slots.set(owner, [slot]);
+      } else {
+        list.push(slot);
+      }
+    }
+  }
+  for (const list of slots.values()) {
+    list.sort((a, b) => a.index - b.index);
+  }
+  return slots;
+}
+
+/** The map that the relocated eight bytes belong to. */
+function ownerOf(maps: readonly PlacedMap[], offset: number, section: string): PlacedMap {
+  let low = 0;
+  let high = maps.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (maps[middle]!.offset <= offset) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  const owner = maps[low - 1];
+  if (owner === undefined || offset + SLOT_BYTES > owner.offset + owner.sizeBytes) {
+    throw new ObjectError(
+      'ERR_SKEP_ELF',
+      `a relocation of .maps at offset ${offset} lies in no map`,
+      { section, offset },
+    );
+  }
+  return owner;
+}
+
+function slotIndex(owner: PlacedMap, offset: number): number {
+  const { name, typeNumber, keySize } = owner.definition;
+  const inValues = offset - owner.offset - owner.valuesOffset;
+  if (owner.valuesOffset === -1 || inValues < 0) {
+    throw new MapDefinitionError(
+      name,
+      undefined,
+      `byte ${offset - owner.offset} of it is initialised with an address; only values can be`,
+    );
+  }
+  if (inValues % SLOT_BYTES !== 0) {
+    throw new MapDefinitionError(
+      name,
+      'values',
+      `an initial value lies at byte ${inValues}, which is no multiple of ${SLOT_BYTES}`,
+    );
+  }
+  if (typeNumber === BPF_MAP_TYPE.HASH_OF_MAPS && keySize !== 4) {
+    throw new MapDefinitionError(
+      name,
+      'values',
+      `initial values of a hash_of_maps need 4-byte keys, not ${keySize}`,
+    );
+  }
+  return inValues / SLOT_BYTES;
+}
+
+function resolveTarget(
+  elf: ElfFile,
+  section: ElfSection,
+  owner: PlacedMap,
+  index: number,
+  symbol: number,
+  mapNames: ReadonlySet<string>,
+  programs: ReadonlyMap<string, ProgramDefinition>,
+): MapSlot {
+  const { symbols } = elf;
+  const { name: map, inner } = owner.definition;
+  const fail = (problem: string) =>
+    new MapDefinitionError(map, 'values', `slot ${index} ${problem}`);
+  if (symbols.type(symbol) === STT.SECTION) {
+    throw fail('refers to something static; make the map or program global');
+  }
+  const name = symbols.name(symbol);
+  const target = symbols.section(symbol);
+  if (inner !== null) {
+    if (target !== section.index || !mapNames.has(name)) {
+      throw fail(
+        target === 0
+          ? `refers to "${name}", which this object does not define`
+          : `refers to "${name}", which is no map of .maps`,
+      );
+    }
+    return { index, kind: 'map', name };
+  }
+  const program = programs.get(name);
+  if (program === undefined) {
+    throw fail(
+      `refers to "${name}", which is no program of this object (functions in .text cannot be called by tail calls)`,
+    );
+  }
+  if (program.sectionIndex !== target || program.offset !== symbols.value(symbol)) {
+    throw fail(`refers to a "${name}" that is not the program of that name`);
+  }
+  return { index, kind: 'program', name };
+}

@@ -1,0 +1,158 @@
+import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { loadNative } from '../../src/kernel/native.ts';
+import {
+  BPF_MAP_LOOKUP_ELEM,
+  BPF_MAP_TYPE_ARRAY,
+  BPF_MAP_UPDATE_ELEM,
+  bpf,
+  createArray,
+  element,
+} from './attributes.ts';
+import { Package } from './packaged.ts';
+
+const native = loadNative();
+
+let pack: Package;
+beforeAll(() => {
+  pack = new Package();
+});
+afterAll(() => pack.remove());
+
+/** What the kernel says about a file descriptor of this process. */
+function describeFd(fd: number): Record<string, string> {
+  const lines = readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8').trim().split('\n');
+  return Object.fromEntries(lines.map((line) => line.split(/:\s*/, 2)));
+}
+
+describe('address()', () => {
+  test('is where the bytes of the buffer are, as /proc/self/mem shows them', () => {
+    const buffer = Uint8Array.from([5, 4, 3, 2, 1, 0, 255, 254]).buffer;
+    const memory = openSync('/proc/self/mem', 'r');
+    try {
+      const seen = new Uint8Array(8);
+      expect(readSync(memory, seen, { position: BigInt(native.address(buffer)) })).toBe(8);
+      expect(seen).toEqual(new Uint8Array(buffer));
+    } finally {
+      closeSync(memory);
+    }
+  });
+
+  test('stays the same for as long as the buffer is kept', () => {
+    const buffer = new ArrayBuffer(64);
+    const before = native.address(buffer);
+    const garbage = Array.from({ length: 2000 }, () => new Uint8Array(10_000));
+    expect(native.address(buffer)).toBe(before);
+    expect(new Set(garbage.map((bytes) => native.address(bytes.buffer))).size).toBe(2000);
+  });
+});
+
+describe('bpf()', () => {
+  let fd = -1;
+  beforeEach(() => {
+    fd = createArray(4, 8, 3);
+  });
+  afterEach(() => {
+    native.close(fd);
+  });
+
+  test('creates a map, which the kernel describes as it was asked for', () => {
+    expect(describeFd(fd)).toMatchObject({
+      map_type: `${BPF_MAP_TYPE_ARRAY}`,
+      key_size: '4',
+      value_size: '8',
+      max_entries: '3',
+    });
+  });
+
+  test('writes a value and reads it back through pointers in the attributes', () => {
+    const key = Uint32Array.of(2);
+    const value = BigUint64Array.of(0x0123_4567_89ab_cdefn);
+    const read = new BigUint64Array(1);
+    expect(element(BPF_MAP_UPDATE_ELEM, fd, key.buffer, value.buffer)).toBe(0);
+    expect(element(BPF_MAP_LOOKUP_ELEM, fd, key.buffer, read.buffer)).toBe(0);
+    expect(read).toEqual(value);
+    expect(element(BPF_MAP_LOOKUP_ELEM, fd, Uint32Array.of(1).buffer, read.buffer)).toBe(0);
+    expect(read).toEqual(BigUint64Array.of(0n));
+  });
+
+  test('a key that is not there is -ENOENT', () => {
+    const value = new ArrayBuffer(8);
+    expect(element(BPF_MAP_LOOKUP_ELEM, fd, Uint32Array.of(3).buffer, value)).toBe(-2);
+  });
+
+  test('a closed map is -EBADF', () => {
+    expect(native.close(fd)).toBe(0);
+    const value = new ArrayBuffer(8);
+    expect(element(BPF_MAP_LOOKUP_ELEM, fd, Uint32Array.of(0).buffer, value)).toBe(-9);
+  });
+
+  test('a command that does not exist is -EINVAL', () => {
+    expect(bpf(9999, 0, 0)).toBe(-22);
+    expect(bpf(-1, 0, 0)).toBe(-22);
+  });
+
+  test.each([0, 8, 2 ** 47, 2 ** 53])('attributes at %i, where nothing is, are -EFAULT', (at) => {
+    expect(native.bpf(0, at, 72)).toBe(-14);
+  });
+
+  test('a pointer in the attributes to where nothing is is -EFAULT', () => {
+    expect(bpf(BPF_MAP_LOOKUP_ELEM, fd, 0, 8, 0, 8, 0, 0, 0)).toBe(-14);
+  });
+});
+
+describe('close()', () => {
+  test('closes, and says -EBADF when there is nothing to close', () => {
+    const fd = createArray(4, 4, 1);
+    expect(native.close(fd)).toBe(0);
+    expect(() => describeFd(fd)).toThrow(/ENOENT/);
+    expect(native.close(fd)).toBe(-9);
+    expect(native.close(-1)).toBe(-9);
+  });
+});
+
+describe('duplicate()', () => {
+  test('gives a second descriptor of the same map, which outlives the first', () => {
+    const first = createArray(4, 4, 1);
+    const second = native.duplicate(first);
+    const id = describeFd(first).map_id;
+    expect(second).not.toBe(first);
+    expect(native.close(first)).toBe(0);
+    expect(describeFd(second).map_id).toBe(id);
+    expect(native.close(second)).toBe(0);
+  });
+
+  test('is none of the standard descriptors, even if those are free', () => {
+    const { printed } = pack.run(`
+      const native = loadNative();
+      console.log(JSON.stringify([native.close(0), native.duplicate(1) >= 3]));`);
+    expect(printed).toEqual([0, true]);
+  });
+
+  test('is not inherited by other programs', () => {
+    const fd = native.duplicate(0);
+    // O_CLOEXEC, in octal, as in <fcntl.h>.
+    expect(Number.parseInt(describeFd(fd).flags ?? '', 8) & 0o2000000).toBe(0o2000000);
+    expect(native.close(fd)).toBe(0);
+  });
+
+  test('of nothing is -EBADF', () => {
+    expect(native.duplicate(-1)).toBe(-9);
+  });
+});
+
+describe('raiseMemlock()', () => {
+  test('lifts both limits, or is -EPERM and changes nothing', () => {
+    const { printed } = pack.run(`
+      const limits = () => fs.readFileSync('/proc/self/limits', 'utf8').match(/Max locked memory +(\\w+) +(\\w+)/).slice(1);
+      const before = limits();
+      console.log(JSON.stringify({ before, result: loadNative().raiseMemlock(), after: limits() }));`);
+    const { before, result, after } = printed as {
+      before: string[];
+      result: number;
+      after: string[];
+    };
+    expect([0, -1]).toContain(result);
+    expect(after).toEqual(result === 0 ? ['unlimited', 'unlimited'] : before);
+  });
+});

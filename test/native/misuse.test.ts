@@ -1,0 +1,145 @@
+import { describe, expect, test } from 'vitest';
+import { loadNative, type Native } from '../../src/kernel/native.ts';
+
+const native = loadNative();
+
+function detached(): ArrayBuffer {
+  const buffer = new ArrayBuffer(8);
+  structuredClone(buffer, { transfer: [buffer] });
+  return buffer;
+}
+
+/** Calls without the compiler's help, as JavaScript may. */
+const call = (name: keyof Native, ...parameters: readonly unknown[]): unknown =>
+  Reflect.apply(native[name], undefined, parameters);
+
+/** Things that are no number at all, some of which JavaScript would convert to one. */
+const noNumbers: readonly (readonly [string, unknown])[] = [
+  ['undefined', undefined],
+  ['null', null],
+  ['a string', '1'],
+  ['a bigint', 1n],
+  ['a boolean', true],
+  ['an array', [1]],
+  ['a symbol', Symbol('1')],
+  ['a function', () => 1],
+  ['an object with valueOf', { valueOf: () => 1 }],
+  ['a Number object', Object(1)],
+  ['an ArrayBuffer', new ArrayBuffer(8)],
+  ['a proxy', new Proxy({}, {})],
+  ['NaN', Number.NaN],
+  ['Infinity', Number.POSITIVE_INFINITY],
+  ['-Infinity', Number.NEGATIVE_INFINITY],
+  ['a fraction', 0.5],
+];
+
+const wrong = {
+  int32: [...noNumbers, ['2^31', 2 ** 31], ['-2^31-1', -(2 ** 31) - 1], ['2^32', 2 ** 32]],
+  uint32: [...noNumbers, ['-1', -1], ['2^32', 2 ** 32], ['2^53', 2 ** 53]],
+  size: [...noNumbers, ['-1', -1], ['2^53+2', 2 ** 53 + 2], ['2^64', 2 ** 64]],
+  buffer: [
+    ...noNumbers.filter(([what]) => what !== 'an ArrayBuffer'),
+    ['a number', 1],
+    ['a SharedArrayBuffer', new SharedArrayBuffer(8)],
+    ['a Uint8Array', new Uint8Array(8)],
+    ['a Buffer', Buffer.alloc(8)],
+    ['a DataView', new DataView(new ArrayBuffer(8))],
+    ['a proxy of an ArrayBuffer', new Proxy(new ArrayBuffer(8), {})],
+    ['a fake ArrayBuffer', Object.create(ArrayBuffer.prototype)],
+  ],
+} as const;
+
+/** Each function with parameters that it takes without doing anything, and what it then returns. */
+const functions: readonly {
+  readonly name: keyof Native;
+  readonly kinds: readonly (keyof typeof wrong)[];
+  readonly harmless: readonly unknown[];
+  readonly result: unknown;
+}[] = [
+  { name: 'bpf', kinds: ['int32', 'size', 'uint32'], harmless: [9999, 0, 0], result: -22 },
+  { name: 'close', kinds: ['int32'], harmless: [-1], result: -9 },
+  { name: 'duplicate', kinds: ['int32'], harmless: [-1], result: -9 },
+  {
+    name: 'map',
+    kinds: ['int32', 'size', 'size', 'int32', 'int32'],
+    harmless: [-1, 0, 4096, 1, 1],
+    result: -9,
+  },
+  { name: 'unmap', kinds: ['buffer'], harmless: [new ArrayBuffer(8)], result: -22 },
+  {
+    name: 'address',
+    kinds: ['buffer'],
+    harmless: [new ArrayBuffer(8)],
+    result: expect.any(Number),
+  },
+];
+
+const misuse = (message: string) =>
+  expect.objectContaining({
+    name: 'TypeError',
+    code: 'ERR_SKEP_ARGUMENT',
+    message: expect.stringContaining(message),
+  });
+
+describe('misuse of the native shim is an exception, not a crash', () => {
+  for (const { name, kinds, harmless, result } of functions) {
+    test(`${name}() takes harmless parameters, and ignores what comes after them`, () => {
+      expect(call(name, ...harmless)).toEqual(result);
+      expect(call(name, ...harmless, 'more', Symbol('more'))).toEqual(result);
+    });
+
+    kinds.forEach((kind, index) => {
+      test(`${name}() refuses every wrong parameter ${index + 1} (${kind})`, () => {
+        for (const [what, value] of wrong[kind]) {
+          const parameters = harmless.map((good, at) => (at === index ? value : good));
+          const attempt = () => call(name, ...parameters);
+          expect(attempt, what).toThrow(misuse(`${name}: `));
+        }
+      });
+
+      test(`${name}() refuses a missing parameter ${index + 1}`, () => {
+        expect(() => call(name, ...harmless.slice(0, index))).toThrow(misuse(`${name}: `));
+      });
+    });
+  }
+
+  test('no parameter is read by calling into JavaScript', () => {
+    const spy = {
+      valueOf: () => expect.unreachable(),
+      toString: () => expect.unreachable(),
+      [Symbol.toPrimitive]: () => expect.unreachable(),
+    };
+    expect(() => call('close', spy)).toThrow(misuse('close: '));
+  });
+
+  test('address() refuses a detached buffer', () => {
+    expect(() => native.address(detached())).toThrow(misuse('address: buffer is detached'));
+  });
+
+  test('unmap() leaves a detached buffer of someone else alone', () => {
+    expect(native.unmap(detached())).toBe(-22);
+  });
+
+  test('address() takes an empty buffer that is not detached', () => {
+    expect(native.address(new ArrayBuffer(0))).toEqual(expect.any(Number));
+  });
+
+  test('the limits of each range are inside it', () => {
+    expect(native.close(-(2 ** 31))).toBe(-9);
+    expect(native.close(2 ** 31 - 1)).toBe(-9);
+    expect(native.bpf(9999, 2 ** 53, 8)).toBeLessThan(0);
+    expect(native.bpf(9999, 0, 2 ** 32 - 1)).toBeLessThan(0);
+  });
+
+  test.each([0, 2, 4, 5, 7, -1, 0x1000001])('map() refuses protection %i', (protection) => {
+    expect(() => native.map(-1, 0, 4096, protection, 1)).toThrow(
+      expect.objectContaining({ name: 'RangeError', code: 'ERR_SKEP_ARGUMENT' }),
+    );
+  });
+
+  test.each([0, 3, 0x11, 0x12, 0x21, 0x22, -1])('map() refuses flags %i', (flags) => {
+    expect(() => native.map(-1, 0, 4096, 1, flags)).toThrow(
+      expect.objectContaining({ name: 'RangeError', code: 'ERR_SKEP_ARGUMENT' }),
+    );
+  });
+});
