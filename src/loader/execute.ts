@@ -12,8 +12,8 @@ import type { ObjectFile } from '../obj/object.ts';
 import { BPF_F } from '../uapi/map-flags.ts';
 import { differences, innerDifferences } from './compatible.ts';
 import type { CheckedOptions } from './options.ts';
-import type { Plan } from './plan.ts';
-import type { MapShape } from './shapes.ts';
+import { noInnerDefinition, type Plan } from './plan.ts';
+import { isOuter, type MapShape } from './shapes.ts';
 import type {
   CreateStep,
   CreateTemplateStep,
@@ -196,6 +196,9 @@ export class Execution {
 
   #create(step: CreateStep): void {
     const template = this.#templates.get(step.map) ?? null;
+    if (template === null && isOuter(step.shape)) {
+      throw noInnerDefinition(step.map);
+    }
     const fd = this.#createMap(step, `map "${step.map}"`, template);
     this.#own(step.map, { fd, pinPath: null, reused: false });
   }

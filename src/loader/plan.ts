@@ -15,7 +15,7 @@ import type { ObjectFile } from '../obj/object.ts';
 import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
 import { dataKernelName } from './data-name.ts';
 import { type CheckedOptions, checkOptions, type LoadOptions, type MapOptions } from './options.ts';
-import { type Machine, type MapShape, shapeOf } from './shapes.ts';
+import { isOuter, type Machine, type MapShape, shapeOf } from './shapes.ts';
 import type { Step } from './steps.ts';
 
 /** A map that is left out, and why. */
@@ -89,6 +89,10 @@ class Planner {
       this.#omitted.push({ map: name, reason: 'left out by the options' });
       return;
     }
+    if (map.typeNumber === BPF_MAP_TYPE.STRUCT_OPS) {
+      this.#omitted.push({ map: name, reason: 'struct_ops are loaded with their programs' });
+      return;
+    }
     checkLegacyTail(map);
     const shape = shapeOf(map, this.#machine, options);
     const inner = map.inner === null ? null : shapeOf(map.inner, this.#machine);
@@ -96,10 +100,9 @@ class Planner {
       this.#regular.push({ step: 'replace', map: name, shape, inner });
       return;
     }
-    const isOuter =
-      shape.type === BPF_MAP_TYPE.ARRAY_OF_MAPS || shape.type === BPF_MAP_TYPE.HASH_OF_MAPS;
+    const outer = isOuter(shape);
     const path = this.#pinPath(name, map.pinning, options);
-    const steps = isOuter ? this.#outer : this.#regular;
+    const steps = outer ? this.#outer : this.#regular;
     if (path !== null) {
       steps.push({ step: 'open-pin', map: name, path, shape, inner });
     }
@@ -110,21 +113,18 @@ class Planner {
         kernelName: kernelName(`${name}.inner`),
         shape: inner,
       });
-    } else if (isOuter && path === null) {
-      throw new SkepError(
-        'ERR_SKEP_LOAD',
-        `map "${name}" is a map of maps without an inner definition, so it cannot be created; declare __array(values, ...) or replace it with an existing map`,
-      );
+    } else if (outer && path === null) {
+      throw noInnerDefinition(name);
     }
     steps.push({ step: 'create', map: name, kernelName: kernelName(name), shape });
     if (inner !== null) {
       steps.push({ step: 'close-template', map: name });
     }
-    if (isOuter) {
+    if (outer) {
       this.#planSlots(map, shape);
     }
     if (path !== null) {
-      (isOuter ? this.#lastPins : steps).push({ step: 'pin', map: name, path, shape, inner });
+      (outer ? this.#lastPins : steps).push({ step: 'pin', map: name, path, shape, inner });
     }
   }
 
@@ -215,6 +215,14 @@ class Planner {
     this.#paths.set(path, name);
     return path;
   }
+}
+
+/** A map of maps can be found at its pin, or replaced, but not created, without a template. */
+export function noInnerDefinition(map: string): SkepError {
+  return new SkepError(
+    'ERR_SKEP_LOAD',
+    `map "${map}" is a map of maps without an inner definition, so it cannot be created; declare __array(values, ...) or replace it with an existing map`,
+  );
 }
 
 function dataShape(section: DataSection, options: MapOptions): MapShape {

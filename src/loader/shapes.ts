@@ -37,6 +37,11 @@ const WITHOUT_SIZES: ReadonlySet<number> = new Set([
   BPF_MAP_TYPE.ARENA,
 ]);
 
+/** Whether a map holds maps. */
+export function isOuter(shape: Pick<MapShape, 'type'>): boolean {
+  return shape.type === BPF_MAP_TYPE.ARRAY_OF_MAPS || shape.type === BPF_MAP_TYPE.HASH_OF_MAPS;
+}
+
 /** The shape of a map, or of the template inside one. */
 export function shapeOf(
   definition: MapDefinition,

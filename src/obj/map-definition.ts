@@ -10,14 +10,15 @@ export interface MapSlot {
 }
 
 /**
- * One map of `.maps` or of the legacy `maps` section, or the template inside a map of maps.
+ * One map of `.maps`, of a legacy `maps` section or of `.struct_ops`, or the template inside a map
+ * of maps.
  * Sizes are in bytes and as declared: what depends on the machine (the number of CPUs for
  * perf event arrays, the page size for ring buffers) is filled in when the map is created.
  */
 export interface MapDefinition {
   /** The variable's name; `outer.inner` for the template of `outer`. */
   readonly name: string;
-  /** `.maps`, or a legacy section starting with `maps`. */
+  /** `.maps`, a legacy section `maps`, or a section of struct_ops. */
   readonly section: string;
   /** The type as bpftool prints it, e.g. `hash_of_maps`; `type_99` for a number not known here. */
   readonly type: string;

@@ -13,6 +13,7 @@ import type { MapDefinition } from './map-definition.ts';
 import { parseMaps } from './maps.ts';
 import { isCode, type ProgramDefinition, parsePrograms } from './programs.ts';
 import { parseSlots } from './slots.ts';
+import { parseStructOps } from './struct-ops.ts';
 import { groupSymbols, type SymbolsBySection } from './symbols.ts';
 
 /** Options of {@link ObjectFile.parse}. */
@@ -35,7 +36,7 @@ export class ObjectFile {
   readonly kernelVersion: number | null;
   /** The object's types; undefined if it was compiled without `-g`. */
   readonly btf: Btf | undefined;
-  /** Maps of `.maps` by offset, then those of a legacy section. */
+  /** Maps of `.maps` by offset, then those of legacy sections, then those of `.struct_ops`. */
   readonly maps: ReadonlyMap<string, MapDefinition>;
   /** Programs by section and place. */
   readonly programs: ReadonlyMap<string, ProgramDefinition>;
@@ -203,6 +204,11 @@ function readMaps(
   }
   for (const section of named.legacy) {
     for (const map of parseLegacyMaps(elf, section, symbols[section.index] ?? [])) {
+      addMap(maps, map);
+    }
+  }
+  if (btf !== undefined) {
+    for (const map of parseStructOps(btf, described)) {
       addMap(maps, map);
     }
   }

@@ -20,7 +20,7 @@ const INSTRUCTION_BYTES = 8;
 /** A program as an object declares it. */
 export interface ProgramDefinition {
   readonly name: string;
-  /** The section's name as written, `?` included. */
+  /** The section's name, without the `?` that some start with. */
   readonly section: string;
   /** The type as bpftool prints it, e.g. `xdp`; `unspec` if the section's name is not known. */
   readonly type: string;
@@ -33,7 +33,7 @@ export interface ProgramDefinition {
   /** What follows the section's kind, e.g. `syscalls/sys_enter_openat`; null if nothing does. */
   readonly attachTo: string | null;
   readonly sleepable: boolean;
-  /** false for sections that start with `?`. */
+  /** false for sections whose name starts with `?`. */
   readonly autoload: boolean;
   /** Number of 8-byte instructions, before any subprogram is linked in. */
   readonly instructions: number;
@@ -84,7 +84,7 @@ export function parsePrograms(
       }
       programs.set(name, {
         name,
-        section: section.name,
+        section: section.name.startsWith('?') ? section.name.slice(1) : section.name,
         ...kind,
         instructions: size / INSTRUCTION_BYTES,
         sectionIndex: section.index,

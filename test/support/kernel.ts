@@ -1,0 +1,89 @@
+/**
+ * What tests on the running kernel share: whether there is one, a place for pins, and a check that
+ * no file descriptor stays behind.
+ */
+
+import { mkdirSync, readdirSync, readlinkSync, rmSync, statfsSync } from 'node:fs';
+import { afterEach, beforeEach, describe, expect } from 'vitest';
+import { loadNative } from '../../src/kernel/native.ts';
+
+const BPF_FS_MAGIC = 0xcafe4a11;
+const ROOT = '/sys/fs/bpf';
+
+/** Why tests cannot use the kernel here; null if they can. */
+export const kernelProblem: string | null = findProblem();
+
+function findProblem(): string | null {
+  if (process.platform !== 'linux') {
+    return 'this is not Linux';
+  }
+  try {
+    loadNative();
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+  if (process.getuid?.() !== 0) {
+    return 'this is not root';
+  }
+  if (statfsSync(ROOT).type !== BPF_FS_MAGIC) {
+    return `no BPF file system is mounted at ${ROOT} (npm test mounts one where it may)`;
+  }
+  return null;
+}
+
+if (kernelProblem !== null) {
+  if (process.env.SKEP_REQUIRE_KERNEL === '1') {
+    throw new Error(`tests on the kernel are required, but ${kernelProblem}`);
+  }
+  console.warn(`TESTS ON THE KERNEL ARE SKIPPED: ${kernelProblem}`);
+}
+
+/** A group of tests that need the running kernel. Each is checked for descriptors left open. */
+export function describeKernel(name: string, body: () => void): void {
+  describe.skipIf(kernelProblem !== null)(`${name} (kernel)`, () => {
+    checkDescriptors();
+    body();
+  });
+}
+
+let directories = 0;
+
+/** A directory of its own below the BPF file system for each test; removed afterwards. */
+export function pinDirectory(): { readonly path: string } {
+  const place = { path: '' };
+  beforeEach(() => {
+    directories += 1;
+    place.path = `${ROOT}/skep-test-${process.pid}-${directories}`;
+    mkdirSync(place.path);
+  });
+  afterEach(() => {
+    rmSync(place.path, { recursive: true, force: true });
+  });
+  return place;
+}
+
+/** BPF objects that this process holds, as the links of its descriptors call them. */
+export function bpfDescriptors(): string[] {
+  const out: string[] = [];
+  for (const fd of readdirSync('/proc/self/fd')) {
+    try {
+      const target = readlinkSync(`/proc/self/fd/${fd}`);
+      if (/anon_inode:\[?(bpf|btf)/.test(target)) {
+        out.push(`${fd} ${target}`);
+      }
+    } catch {
+      // The descriptor that lists the directory is gone by now.
+    }
+  }
+  return out;
+}
+
+function checkDescriptors(): void {
+  let before: string[] = [];
+  beforeEach(() => {
+    before = bpfDescriptors();
+  });
+  afterEach(() => {
+    expect(bpfDescriptors(), 'BPF file descriptors left open').toEqual(before);
+  });
+}
