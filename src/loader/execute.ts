@@ -372,8 +372,9 @@ function creationError(what: string, cause: unknown, btfRefusal: unknown): unkno
   if (!(cause instanceof SyscallError)) {
     return cause;
   }
+  // Types that lack show as EINVAL, if that is what the map was refused for.
   const types =
-    btfRefusal instanceof Error
+    btfRefusal instanceof Error && cause.errnoName === 'EINVAL'
       ? `it was created without its types, which some types of map need: ${btfRefusal.message}`
       : undefined;
   return new SyscallError(what, {

@@ -74,6 +74,7 @@ class Planner {
     for (const section of this.#object.data.values()) {
       this.#planData(section);
     }
+    this.#planArenaGlobals();
     const steps = [...this.#regular, ...this.#outer, ...this.#fills, ...this.#lastPins];
     const needsBtf = steps.some((step) => 'shape' in step && step.shape.valueTypeId !== 0);
     return {
@@ -195,6 +196,27 @@ class Planner {
     if (path !== null) {
       this.#regular.push({ step: 'pin', map: name, path, shape, inner: null });
     }
+  }
+
+  /** Globals of an arena: their addresses only matter to programs, which place them. */
+  #planArenaGlobals(): void {
+    const section = this.#object.elf.sections.find(({ name }) => name === '.addr_space.1');
+    if (section === undefined || section.size === 0) {
+      return;
+    }
+    for (const map of this.#object.maps.values()) {
+      const bytes = map.maxEntries * this.#machine.pageSize;
+      if (map.typeNumber === BPF_MAP_TYPE.ARENA && bytes < section.size) {
+        throw new SkepError(
+          'ERR_SKEP_LOAD',
+          `map "${map.name}" has ${map.maxEntries} pages (${bytes} bytes), too few for the globals of the arena (${section.size} bytes)`,
+        );
+      }
+    }
+    this.#omitted.push({
+      map: section.name,
+      reason: 'globals of an arena are placed when programs are loaded',
+    });
   }
 
   #pinPath(name: string, pinning: MapDefinition['pinning'], options: MapOptions): string | null {

@@ -214,7 +214,15 @@ export class ElfFile {
     const names = this.#sectionNames(tableOffset + namesIndex * SECTION_HEADER_BYTES);
     const sections: ElfSection[] = [];
     for (let index = 0; index < count; index += 1) {
-      sections.push(this.#readSection(index, tableOffset + index * SECTION_HEADER_BYTES, names));
+      const section = this.#readSection(index, tableOffset + index * SECTION_HEADER_BYTES, names);
+      if ((section.type === SHT.REL || section.type === SHT.RELA) && section.info >= count) {
+        throw new ObjectError(
+          'ERR_SKEP_ELF',
+          `"${section.name}" relocates section ${section.info}, but there are ${count} sections`,
+          { section: section.name },
+        );
+      }
+      sections.push(section);
     }
     return sections;
   }

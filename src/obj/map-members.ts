@@ -23,6 +23,8 @@ export interface ParsedMembers {
   readonly definition: Omit<MapDefinition, 'slots'>;
   /** Byte offset of `values` in the struct, -1 if there is no such member. */
   readonly valuesOffset: number;
+  /** The struct that declares the map. */
+  readonly struct: BtfComposite;
 }
 
 interface Fields {
@@ -88,6 +90,7 @@ export function parseMembers(
       legacyTail: null,
     },
     valuesOffset,
+    struct,
   };
 }
 

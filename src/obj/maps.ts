@@ -17,6 +17,21 @@ import type { MapDefinition } from './map-definition.ts';
 import { type ParsedMembers, parseMembers } from './map-members.ts';
 import type { SymbolsBySection } from './symbols.ts';
 
+/**
+ * Checks an object whose BTF speaks of `.maps` while it has no such section: all its maps are
+ * declared only, and no map could be told from a number in its programs.
+ *
+ * @throws MapDefinitionError for the first of them
+ */
+export function checkExternMaps(btf: Btf, described: BtfSection): void {
+  for (const { typeId } of described.variables) {
+    const variable = btf.type(typeId);
+    if (variable.kind === 'var' && variable.linkage !== 'global') {
+      throw linkageError(variable);
+    }
+  }
+}
+
 /** A map and where its variable lies in `.maps`. */
 export interface PlacedMap extends ParsedMembers {
   /** Byte offset in the section. */
@@ -98,14 +113,7 @@ function parseMap(
     );
   }
   if (variable.linkage !== 'global') {
-    throw new MapDefinitionError(
-      name,
-      undefined,
-      variable.linkage === 'static'
-        ? 'the map is static; maps must be global variables'
-        : 'the map is only declared (extern); link the object that defines it',
-      { typeId: variable.id },
-    );
+    throw linkageError(variable);
   }
   const symbol = byName.get(name);
   if (symbol === undefined) {
@@ -134,6 +142,17 @@ function parseMap(
     );
   }
   return { ...parseMembers(btf, name, struct, true), offset, sizeBytes };
+}
+
+/** Why a variable of `.maps` that is not global is no map. */
+function linkageError(variable: BtfVariable): MapDefinitionError {
+  const problem = {
+    static: 'the map is static; maps must be global variables',
+    extern: 'the map is only declared (extern); link the object that defines it',
+    unknown: 'the map has a linkage that is not known',
+    global: '',
+  }[variable.linkage];
+  return new MapDefinitionError(variable.name, undefined, problem, { typeId: variable.id });
 }
 
 function mapStruct(btf: Btf, variable: BtfVariable): BtfComposite {
@@ -176,7 +195,7 @@ function checkPlaces(maps: readonly PlacedMap[]): void {
       if (arena !== undefined) {
         throw new MapDefinitionError(
           name,
-          'type',
+          undefined,
           `an object has one arena at most; "${arena}" is one already`,
         );
       }

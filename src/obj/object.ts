@@ -2,6 +2,7 @@
 
 import { decodeText } from '../bytes/text.ts';
 import { ObjectError } from '../errors.ts';
+import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
 import { Btf } from './btf/btf.ts';
 import { checkBtf } from './btf/check.ts';
 import type { BtfSection } from './btf/types.ts';
@@ -10,7 +11,7 @@ import { type ByteOrder, ElfFile, type ElfSection, SHT } from './elf.ts';
 import { kconfigSection } from './kconfig.ts';
 import { isLegacyMaps, parseLegacyMaps } from './legacy-maps.ts';
 import type { MapDefinition } from './map-definition.ts';
-import { parseMaps } from './maps.ts';
+import { checkExternMaps, parseMaps } from './maps.ts';
 import { isCode, type ProgramDefinition, parsePrograms } from './programs.ts';
 import { parseSlots } from './slots.ts';
 import { parseStructOps } from './struct-ops.ts';
@@ -64,6 +65,7 @@ export class ObjectFile {
     this.programs = parsePrograms(this.elf, symbols);
     this.maps = readMaps(this.elf, named, this.btf, described, symbols, this.programs);
     this.data = readData(this.elf, this.btf, described, symbols);
+    checkArena(this.elf, this.maps);
   }
 
   /**
@@ -131,6 +133,11 @@ function once(before: ElfSection | undefined, section: ElfSection): ElfSection {
 function readLicense(elf: ElfFile, section: ElfSection | undefined): string {
   if (section === undefined) {
     return '';
+  }
+  if (section.type === SHT.NOBITS) {
+    throw new ObjectError('ERR_SKEP_ELF', 'section "license" has no contents in the file', {
+      section: 'license',
+    });
   }
   const data = elf.data(section);
   const end = data.indexOf(0);
@@ -202,6 +209,10 @@ function readMaps(
       addMap(maps, { ...map.definition, slots: slots.get(map) ?? [] });
     }
   }
+  const externs = described.get('.maps');
+  if (named.maps === undefined && btf !== undefined && externs !== undefined) {
+    checkExternMaps(btf, externs);
+  }
   for (const section of named.legacy) {
     for (const map of parseLegacyMaps(elf, section, symbols[section.index] ?? [])) {
       addMap(maps, map);
@@ -213,6 +224,24 @@ function readMaps(
     }
   }
   return maps;
+}
+
+/** Globals of an arena lie in a section of their own, and need an arena to go to. */
+function checkArena(elf: ElfFile, maps: ReadonlyMap<string, MapDefinition>): void {
+  const section = elf.sections.find(({ name, size }) => name === '.addr_space.1' && size > 0);
+  if (section === undefined) {
+    return;
+  }
+  for (const { typeNumber } of maps.values()) {
+    if (typeNumber === BPF_MAP_TYPE.ARENA) {
+      return;
+    }
+  }
+  throw new ObjectError(
+    'ERR_SKEP_DATA',
+    'section ".addr_space.1" holds globals of an arena, but .maps declares no arena',
+    { section: section.name },
+  );
 }
 
 function addMap(maps: Map<string, MapDefinition>, map: MapDefinition): void {

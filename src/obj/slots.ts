@@ -82,8 +82,8 @@ function slotIndex(owner: PlacedMap, offset: number): number {
   if (owner.valuesOffset === -1 || inValues < 0) {
     throw new MapDefinitionError(
       name,
-      undefined,
-      `byte ${offset - owner.offset} of it is initialised with an address; only values can be`,
+      memberAt(owner, offset - owner.offset),
+      'it is initialised with an address; only values can be',
     );
   }
   if (inValues % SLOT_BYTES !== 0) {
@@ -101,6 +101,17 @@ function slotIndex(owner: PlacedMap, offset: number): number {
     );
   }
   return inValues / SLOT_BYTES;
+}
+
+/** The member that holds a byte of the struct. */
+function memberAt(owner: PlacedMap, byte: number): string | undefined {
+  let name: string | undefined;
+  for (const member of owner.struct.members) {
+    if (member.bitOffset <= byte * 8) {
+      name = member.name;
+    }
+  }
+  return name;
 }
 
 function resolveTarget(

@@ -1,18 +1,30 @@
 /** The symbols of an object by the section that defines them, collected in one pass. */
 
+import { ObjectError } from '../errors.ts';
 import { type ElfFile, type ElfSymbols, STT } from './elf.ts';
 
 /** For each section index the defined functions, objects and untyped symbols, in table order. */
 export type SymbolsBySection = readonly (readonly number[] | undefined)[];
 
-/** Groups the symbols that name something; section and file symbols are left out. */
+/**
+ * Groups the symbols that name something; section and file symbols are left out.
+ *
+ * @throws ObjectError `ERR_SKEP_ELF` for a symbol in a section that does not exist
+ */
 export function groupSymbols(elf: ElfFile): SymbolsBySection {
   const symbols = elf.symbols;
   const groups: (number[] | undefined)[] = new Array(elf.sections.length);
   // Symbol 0 is the undefined symbol.
   for (let symbol = 1; symbol < symbols.count; symbol += 1) {
     const section = symbols.section(symbol);
-    if (section <= 0 || section >= groups.length || symbols.type(symbol) > STT.FUNC) {
+    if (section >= groups.length) {
+      throw new ObjectError(
+        'ERR_SKEP_ELF',
+        `symbol ${symbol} lies in section ${section}, but there are ${groups.length} sections`,
+        { section: '.symtab' },
+      );
+    }
+    if (section <= 0 || symbols.type(symbol) > STT.FUNC) {
       continue;
     }
     const group = groups[section];

@@ -82,7 +82,7 @@ export function decodeType(btf: Btf, id: number, at: number): BtfType {
         id,
         name,
         typeId: reference(btf, id, third),
-        linkage: linkage(btf, id, vlen),
+        linkage: LINKAGES[vlen] ?? 'unknown',
       };
     case BTF_KIND.FUNC_PROTO:
       return {
@@ -98,7 +98,7 @@ export function decodeType(btf: Btf, id: number, at: number): BtfType {
         id,
         name,
         typeId: reference(btf, id, third),
-        linkage: linkage(btf, id, words[at + 3]!),
+        linkage: LINKAGES[words[at + 3]!] ?? 'unknown',
       };
     case BTF_KIND.DATASEC:
       return {
@@ -127,14 +127,6 @@ function reference(btf: Btf, id: number, target: number): number {
     throw btf.error(`type [${id}] refers to type [${target}], but ids end at ${btf.typeCount - 1}`);
   }
   return target;
-}
-
-function linkage(btf: Btf, id: number, value: number): BtfLinkage {
-  const name = LINKAGES[value];
-  if (name === undefined) {
-    throw btf.error(`type [${id}] has the unknown linkage ${value}`);
-  }
-  return name;
 }
 
 function decodeInt(id: number, name: string, sizeBytes: number, word: number): BtfInt {

@@ -73,7 +73,9 @@ class Speller {
         depth + 1,
       );
     }
-    return `${qualifier} ${this.spell(target, declared, depth + 1)}`;
+    const text = this.spell(target, declared, depth + 1);
+    // A qualified array is an array of qualified elements, and compilers often say both.
+    return text.startsWith(`${qualifier} `) ? text : `${qualifier} ${text}`;
   }
 
   #parameters(

@@ -73,7 +73,7 @@ export interface BtfForward extends Named {
 }
 
 /** `linkage` of functions and variables. */
-export type BtfLinkage = 'static' | 'global' | 'extern';
+export type BtfLinkage = 'static' | 'global' | 'extern' | 'unknown';
 
 export interface BtfFunction extends Named {
   readonly kind: 'func';

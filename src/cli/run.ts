@@ -1,0 +1,34 @@
+/** Runs one command line and turns however it ends into an exit status. */
+
+import { CommanderError } from 'commander';
+import { createProgram } from './program.ts';
+
+/** Everything went well, or help or the version was asked for. */
+const EXIT_DONE = 0;
+/** The object, the kernel or the system was in the way. */
+const EXIT_FAILED = 1;
+/** The command line makes no sense: unknown options, missing arguments, names that do not exist. */
+const EXIT_USAGE = 2;
+
+/**
+ * Runs the command.
+ *
+ * @param args the arguments behind `skep`
+ * @returns the exit status: 0 done, 1 failed, 2 used wrongly. Never rejects; what went wrong is on
+ *   stderr
+ */
+export async function run(args: readonly string[]): Promise<number> {
+  const program = createProgram();
+  try {
+    await program.parseAsync(args, { from: 'user' });
+    return EXIT_DONE;
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      // Commander has printed it, or what was asked for.
+      return error.exitCode === 0 ? EXIT_DONE : EXIT_USAGE;
+    }
+    const { reportError } = await import('./report-error.ts');
+    const isUsage = reportError(error, program.opts()['verbose'] === true);
+    return isUsage ? EXIT_USAGE : EXIT_FAILED;
+  }
+}

@@ -1,0 +1,42 @@
+/** What the output goes to: how wide it is, whether it has colours, and what must not reach it. */
+
+/** How to lay text out. */
+export interface Terminal {
+  /** In columns; infinite for pipes and files, whose lines are for other programs. */
+  readonly width: number;
+  /** Makes text stand out, where that is possible. */
+  bold(text: string): string;
+}
+
+/**
+ * The terminal behind standard output. Without one there is no width, unless `COLUMNS` gives one,
+ * and no style; `NO_COLOR` and `TERM=dumb` switch style off.
+ */
+export function standardOutput(): Terminal {
+  const { stdout } = process;
+  const styled = stdout.isTTY === true && stdout.hasColors();
+  const given = Number(process.env['COLUMNS']);
+  const wanted = Number.isInteger(given) && given > 0 ? given : Number.POSITIVE_INFINITY;
+  return {
+    // A pseudo-terminal that nobody has given a size has 0 columns.
+    width: stdout.isTTY === true && stdout.columns > 0 ? stdout.columns : wanted,
+    bold: styled ? (text) => `\u001b[1m${text}\u001b[22m` : (text) => text,
+  };
+}
+
+// Control characters, and the ones that turn the direction of text around.
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what it looks for
+const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g;
+
+/**
+ * Text from an object or the kernel as it can be shown: whoever wrote a name into it must not get to
+ * move the cursor of whoever inspects it. What is not printable becomes `\xNN` or `\uNNNN`.
+ */
+export function printable(text: string): string {
+  return text.replace(UNPRINTABLE, (character) => {
+    const code = character.charCodeAt(0);
+    return code < 0x100
+      ? `\\x${code.toString(16).padStart(2, '0')}`
+      : `\\u${code.toString(16).padStart(4, '0')}`;
+  });
+}
