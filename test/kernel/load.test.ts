@@ -1,0 +1,316 @@
+/** Loading on the running kernel: pins, slots, failures, what stays. */
+
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { PinMismatchError, type SkepError, SyscallError } from '../../src/errors.ts';
+import { load } from '../../src/loader/load.ts';
+import { RawMap } from '../../src/maps/raw-map.ts';
+import { fixturePath, openFixture } from '../support/fixtures.ts';
+import { bpfDescriptors, describeKernel, pinDirectory } from '../support/kernel.ts';
+import { hasProgram, output } from '../support/programs.ts';
+
+const u32 = (...values: number[]) => new Uint8Array(Uint32Array.from(values).buffer);
+const asU32 = (bytes: Uint8Array | undefined) =>
+  bytes === undefined ? undefined : new Uint32Array(bytes.slice().buffer)[0];
+
+describeKernel('pins', () => {
+  const directory = pinDirectory();
+
+  it('outlive the handles and are found again, with their contents', () => {
+    const first = load(openFixture('demo'), { pinDirectory: directory.path, pinAll: true });
+    first.maps.get('flows')!.set(new Uint8Array(16).fill(7), new Uint8Array(32).fill(9));
+    const id = first.maps.get('flows')!.info().id;
+    first.close();
+    const second = load(openFixture('demo'), { pinDirectory: directory.path, pinAll: true });
+    const flows = second.maps.get('flows')!;
+    expect(flows.info().id).toBe(id);
+    expect(flows.get(new Uint8Array(16).fill(7))).toEqual(new Uint8Array(32).fill(9));
+    second.close();
+  });
+
+  it('are made in directories that did not exist', () => {
+    const path = `${directory.path}/a/b/c`;
+    load(openFixture('demo'), { pinDirectory: path, pinAll: true }).close();
+    expect(readdirSync(path).sort()).toEqual([
+      'events',
+      'flows',
+      'tenant_one',
+      'tenant_zero',
+      'tenants',
+    ]);
+  });
+
+  it('are opened by path, and removed', () => {
+    load(openFixture('demo'), { pinDirectory: directory.path, pinAll: true }).close();
+    const path = `${directory.path}/flows`;
+    const map = RawMap.openPinned(path);
+    expect(map.info()).toMatchObject({
+      typeName: 'hash',
+      keySize: 16,
+      valueSize: 32,
+      name: 'flows',
+    });
+    expect(map.pinPath).toBe(path);
+    expect(map.unpin()).toBe(true);
+    expect(map.unpin()).toBe(false);
+    expect(existsSync(path)).toBe(false);
+    map.close();
+  });
+
+  it('refuse what is no map, saying what it is', () => {
+    expect(() => RawMap.openPinned(`${directory.path}/none`)).toThrow(
+      /ENOENT.*nothing is pinned there/,
+    );
+    mkdirSync(`${directory.path}/directory`);
+    expect(() => RawMap.openPinned(`${directory.path}/directory`)).toThrow(/EACCES/);
+    expect(() => RawMap.openPinned('/sys/fs/bpf/a.b')).toThrow(/dot in "a.b"/);
+  });
+
+  it('refuse paths outside a BPF file system, and leave no directory there', () => {
+    const outside = join(tmpdir(), `skep-outside-${process.pid}`);
+    expect(() => load(openFixture('demo'), { pinDirectory: outside, pinAll: true })).toThrow(
+      /does not lie on a BPF file system.*mount -t bpf/,
+    );
+    expect(existsSync(outside)).toBe(false);
+  });
+
+  it('never remove files that are no pins', () => {
+    const file = join(tmpdir(), `skep-file-${process.pid}`);
+    writeFileSync(file, '');
+    const app = load(openFixture('maps/pinned'), { pinDirectory: directory.path });
+    const map = [...app.maps.values()][0]!;
+    expect(() => map.unpin(file)).toThrow(/not on a BPF file system/);
+    expect(existsSync(file)).toBe(true);
+    app.close();
+  });
+});
+
+describeKernel('reuse', () => {
+  const directory = pinDirectory();
+
+  it('names each field in which a pinned map differs', () => {
+    const options = { pinDirectory: directory.path, pinAll: true };
+    load(openFixture('demo'), { ...options, maps: { flows: { maxEntries: 5, flags: 1 } } }).close();
+    const before = readdirSync(directory.path).sort();
+    const error = caught(() => load(openFixture('demo'), options));
+    expect(error).toBeInstanceOf(PinMismatchError);
+    expect((error as PinMismatchError).differences).toEqual([
+      { field: 'maxEntries', wanted: '10240', found: '5' },
+      { field: 'flags', wanted: 'none', found: 'NO_PREALLOC' },
+    ]);
+    expect(readdirSync(directory.path).sort()).toEqual(before);
+  });
+
+  it('compares the inner maps of a map of maps with the template', () => {
+    const options = { pinDirectory: directory.path, pinAll: true };
+    load(openFixture('nested/hash-of-maps'), options).close();
+    const path = readdirSync(directory.path).find((name) => /outer/.test(name));
+    expect(path).toBeDefined();
+    // The same object again fits its own pins.
+    load(openFixture('nested/hash-of-maps'), options).close();
+  });
+
+  it('knows the flags that the kernel adds or does not keep', () => {
+    const options = { pinDirectory: directory.path, pinAll: true };
+    for (const name of ['maps/flags', 'types/devmap', 'types/devmap_hash']) {
+      const first = load(openFixture(name), options);
+      const ids = [...first.maps.values()].map((map) => map.info().id);
+      first.close();
+      const second = load(openFixture(name), options);
+      expect(
+        [...second.maps.values()].map((map) => map.info().id),
+        name,
+      ).toEqual(ids);
+      second.close();
+    }
+  });
+});
+
+describeKernel('maps of maps', () => {
+  it('hold the ids of their static inner maps', () => {
+    const app = load(openFixture('nested/slots-64'));
+    const object = openFixture('nested/slots-64');
+    for (const definition of object.maps.values()) {
+      if (definition.inner === null) continue;
+      const outer = app.maps.get(definition.name)!;
+      expect(definition.slots.length).toBe(64);
+      for (const slot of definition.slots) {
+        expect(asU32(outer.get(u32(slot.index)))).toBe(app.maps.get(slot.name)!.info().id);
+      }
+    }
+    app.close();
+  });
+
+  it('are filled whichever is declared first, and by linked objects', () => {
+    for (const name of ['nested/declared-later', 'nested/linked', 'nested/outer-first']) {
+      const object = openFixture(name);
+      const app = load(object);
+      for (const definition of object.maps.values()) {
+        for (const slot of definition.slots) {
+          const found = asU32(app.maps.get(definition.name)!.get(u32(slot.index)));
+          expect(found, `${name} ${definition.name}[${slot.index}]`).toBe(
+            app.maps.get(slot.name)!.info().id,
+          );
+        }
+      }
+      app.close();
+    }
+  });
+
+  it('take the descriptor of an inner map and give back its id', () => {
+    const app = load(openFixture('demo'), { maps: everythingUnpinned('demo') });
+    const outer = app.maps.get('tenants')!;
+    const inner = app.maps.get('tenant_one')!;
+    outer.set(u32(5), u32(inner.fd));
+    expect(asU32(outer.get(u32(5)))).toBe(inner.info().id);
+    expect(outer.delete(u32(5))).toBe(true);
+    expect(outer.get(u32(5))).toBeUndefined();
+    app.close();
+  });
+});
+
+describeKernel('data sections', () => {
+  it('are created with their contents, and frozen if they are read-only', () => {
+    const object = openFixture('data/sections');
+    const app = load(object);
+    for (const section of object.data.values()) {
+      const map = app.maps.get(section.name)!;
+      expect(map.get(u32(0)), section.name).toEqual(
+        Uint8Array.from(section.contents ?? new Uint8Array(section.size)),
+      );
+      expect(map.usage().frozen, section.name).toBe(section.readOnly);
+      const write = () => map.set(u32(0), new Uint8Array(section.size));
+      if (section.readOnly) {
+        expect(write).toThrow(/EPERM/);
+      } else {
+        expect(write).not.toThrow();
+      }
+    }
+    app.close();
+  });
+});
+
+describeKernel('a load that fails', () => {
+  const directory = pinDirectory();
+
+  it('leaves no descriptor, no pin and no directory', () => {
+    const before = bpfDescriptors();
+    const options = {
+      pinDirectory: `${directory.path}/new`,
+      pinAll: true,
+      maps: { flows: { maxEntries: 0 } },
+    };
+    const error = caught(() => load(openFixture('demo'), options));
+    expect(error).toBeInstanceOf(SyscallError);
+    expect(error).toMatchObject({
+      code: 'ERR_SKEP_SYSCALL',
+      command: 'BPF_MAP_CREATE',
+      errnoName: 'EINVAL',
+    });
+    expect((error as SkepError).message).toContain('map "flows"');
+    expect(bpfDescriptors()).toEqual(before);
+    expect(readdirSync(directory.path)).toEqual([]);
+  });
+
+  it('leaves nothing after each step of it', () => {
+    const steps = load(openFixture('demo'), { maps: everythingUnpinned('demo') });
+    steps.close();
+    let count = 0;
+    load(openFixture('demo'), {
+      pinDirectory: directory.path,
+      pinAll: true,
+      onStep: () => (count += 1),
+    }).close();
+    for (const name of readdirSync(directory.path)) {
+      RawMap.openPinned(`${directory.path}/${name}`)[Symbol.dispose]();
+    }
+    expect(count).toBeGreaterThan(15);
+    for (let failing = 0; failing < count; failing += 1) {
+      const place = `${directory.path}/round_${failing}`;
+      let at = 0;
+      const onStep = () => {
+        if (at === failing) throw new Error('enough');
+        at += 1;
+      };
+      expect(() =>
+        load(openFixture('demo'), { pinDirectory: place, pinAll: true, onStep }),
+      ).toThrow('enough');
+      expect(existsSync(place), `after step ${failing}`).toBe(false);
+    }
+  });
+});
+
+describeKernel('the calls of a load', () => {
+  const directory = pinDirectory();
+  const hasStrace = hasProgram('strace');
+  const script = [
+    "import { ObjectFile, load } from 'skep';",
+    'const [file, pinDirectory] = process.argv.slice(1);',
+    'load(ObjectFile.open(file), { pinDirectory, pinAll: true }).close();',
+  ].join('\n');
+
+  it.skipIf(!hasStrace)(
+    'create nothing for maps that are pinned already, templates included',
+    () => {
+      expect(created(trace('nested/pinned'))).toEqual([
+      'plain_inner',
+      'pinned_inner',
+      'pinned_array.in',
+      'pinned_array',
+      'pinned_hash.inn',
+      'pinned_hash',
+    ]);
+    expect(created(trace('nested/pinned'))).toEqual([]);
+  });
+
+  it.skipIf(!hasStrace)('fill 64 slots with one batch', () => {
+    const calls = trace('nested/slots-64');
+    expect(calls.filter((call) => call.includes('BPF_MAP_UPDATE_BATCH')).length).toBe(1);
+    expect(
+      calls.some((call) => call.includes('BPF_MAP_UPDATE_ELEM') && !call.includes('EXIT')),
+    ).toBe(false);
+  });
+
+  function trace(name: string): string[] {
+    const log = join(tmpdir(), `skep-strace-${process.pid}`);
+    output(
+      'strace',
+      '-f',
+      '-s',
+      '64',
+      '-e',
+      'trace=bpf',
+      '-o',
+      log,
+      process.execPath,
+      '--input-type=module',
+      '-e',
+      script,
+      fixturePath(`objects/${name}.bpf.o`),
+      directory.path,
+    );
+    return output('cat', log)
+      .split('\n')
+      .filter((line) => line.includes('bpf('));
+  }
+
+  function created(calls: readonly string[]): string[] {
+    return calls.flatMap((call) => /BPF_MAP_CREATE, \{.*map_name="([^"]*)"/.exec(call)?.[1] ?? []);
+  }
+});
+
+/** Options that keep every map of a fixture unpinned. */
+function everythingUnpinned(name: string): Record<string, { readonly pin: false }> {
+  return Object.fromEntries([...openFixture(name).maps.keys()].map((map) => [map, { pin: false }]));
+}
+
+function caught(action: () => unknown): unknown {
+  try {
+    action();
+  } catch (error) {
+    return error;
+  }
+  throw new Error('it did not throw');
+}

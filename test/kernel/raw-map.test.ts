@@ -1,0 +1,158 @@
+/** Handles on the running kernel: bytes in, bytes out, and what happens after close. */
+
+import { expect, it } from 'vitest';
+import { linuxKernel } from '../../src/kernel/linux.ts';
+import { load } from '../../src/loader/load.ts';
+import { RawMap } from '../../src/maps/raw-map.ts';
+import { openFixture } from '../support/fixtures.ts';
+import { describeKernel, pinDirectory } from '../support/kernel.ts';
+
+const u32 = (...values: number[]) => new Uint8Array(Uint32Array.from(values).buffer);
+
+/** An object's maps, none of them pinned. */
+function loadUnpinned(name: string) {
+  const object = openFixture(name);
+  const maps = Object.fromEntries(
+    [...object.maps.keys()].map((map) => [map, { pin: false as const }]),
+  );
+  return load(object, { maps });
+}
+
+describeKernel('a raw map', () => {
+  const directory = pinDirectory();
+
+  it('gets, sets, deletes, and lists its keys', () => {
+    const app = loadUnpinned('demo');
+    const map = app.maps.get('tenant_zero')!;
+    const key = Uint8Array.of(1, 2);
+    const value = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8);
+    expect(map.get(key)).toBeUndefined();
+    map.set(key, value);
+    expect(map.get(key)).toEqual(value);
+    map.set(Uint8Array.of(3, 4), value);
+    expect([...map.keys()].map(String).sort()).toEqual(['1,2', '3,4']);
+    expect(map.delete(key)).toBe(true);
+    expect(map.delete(key)).toBe(false);
+    expect([...map.keys()].map(String)).toEqual(['3,4']);
+    app.close();
+  });
+
+  it('writes only new keys, or only old ones, if asked', () => {
+    const app = loadUnpinned('demo');
+    const map = app.maps.get('tenant_zero')!;
+    const key = Uint8Array.of(1, 2);
+    const value = new Uint8Array(8);
+    expect(() => map.set(key, value, 'exist')).toThrow(/ENOENT/);
+    map.set(key, value, 'noexist');
+    expect(() => map.set(key, value, 'noexist')).toThrow(/EEXIST/);
+    map.set(key, value, 'exist');
+    expect(() => map.set(key, value, 'always' as 'any')).toThrow(TypeError);
+    app.close();
+  });
+
+  it('takes keys and values of its own size only', () => {
+    const app = loadUnpinned('demo');
+    const map = app.maps.get('tenant_zero')!;
+    expect(() => map.get(new Uint8Array(3))).toThrow(/keys have 2 bytes, not 3/);
+    expect(() => map.set(new Uint8Array(2), new Uint8Array(7))).toThrow(
+      /values have 8 bytes, not 7/,
+    );
+    expect(() => map.get('ab' as unknown as Uint8Array)).toThrow(TypeError);
+    expect(() => map.delete(new Uint8Array(1))).toThrow(RangeError);
+    app.close();
+  });
+
+  it('moves the values of all CPUs in per-CPU maps', () => {
+    const app = loadUnpinned('types/percpu_array');
+    const map = [...app.maps.values()][0]!;
+    const { valueSize } = map.info();
+    const bytes = Math.ceil(valueSize / 8) * 8 * linuxKernel().possibleCpus();
+    const value = new Uint8Array(bytes).fill(1);
+    map.set(u32(0), value);
+    expect(map.get(u32(0))).toHaveLength(bytes);
+    app.close();
+  });
+
+  it('is read from bytes at any place of a larger buffer', () => {
+    const app = loadUnpinned('demo');
+    const map = app.maps.get('tenant_zero')!;
+    const large = new Uint8Array(64).map((_, index) => index);
+    map.set(large.subarray(5, 7), large.subarray(20, 28));
+    expect(map.get(Uint8Array.of(5, 6))).toEqual(Uint8Array.of(20, 21, 22, 23, 24, 25, 26, 27));
+    expect(map.get(Buffer.from([5, 6]))).toBeDefined();
+    app.close();
+  });
+
+  it('is opened by id', () => {
+    const app = loadUnpinned('demo');
+    const flows = app.maps.get('flows')!;
+    const again = RawMap.openById(flows.info().id);
+    expect(again.info()).toEqual(flows.info());
+    again.close();
+    app.close();
+    expect(() => RawMap.openById(0x7fff_fffe)).toThrow(/ENOENT.*no map with that id/);
+  });
+
+  it('refuses every call after close, and closes once', () => {
+    const app = loadUnpinned('demo');
+    const map = app.maps.get('flows')!;
+    const key = new Uint8Array(16);
+    const keys = map.keys();
+    map.set(key, new Uint8Array(32));
+    map.close();
+    map.close();
+    expect(map.closed).toBe(true);
+    const calls: Readonly<Record<string, () => unknown>> = {
+      fd: () => map.fd,
+      info: () => map.info(),
+      usage: () => map.usage(),
+      get: () => map.get(key),
+      set: () => map.set(key, new Uint8Array(32)),
+      delete: () => map.delete(key),
+      keys: () => map.keys().next(),
+      'keys begun': () => keys.next(),
+      freeze: () => map.freeze(),
+      pin: () => map.pin(`${directory.path}/x`),
+      unpin: () => map.unpin(`${directory.path}/x`),
+    };
+    for (const [name, call] of Object.entries(calls)) {
+      expect(call, name).toThrow(expect.objectContaining({ code: 'ERR_SKEP_CLOSED' }));
+    }
+    app.close();
+  });
+
+  it('is closed by its object, and by `using`', () => {
+    let kept: RawMap;
+    {
+      using app = loadUnpinned('demo');
+      kept = app.maps.get('flows')!;
+      expect(kept.closed).toBe(false);
+    }
+    expect(kept.closed).toBe(true);
+  });
+
+  it('refuses memory that is shared between threads, or gone', () => {
+    const app = loadUnpinned('demo');
+    const map = app.maps.get('tenant_zero')!;
+    const shared = new Uint8Array(new SharedArrayBuffer(8));
+    expect(() => map.set(new Uint8Array(2), shared as unknown as Uint8Array)).toThrow(
+      /shared memory/,
+    );
+    const gone = new Uint8Array(8);
+    structuredClone(gone.buffer, { transfer: [gone.buffer] });
+    expect(() => map.set(new Uint8Array(2), gone)).toThrow(RangeError);
+    app.close();
+  });
+
+  it('prints what it is', async () => {
+    const { inspect } = await import('node:util');
+    const app = loadUnpinned('demo');
+    const map = app.maps.get('flows')!;
+    map.info();
+    expect(inspect(map)).toBe(
+      'RawMap "flows" { hash, key 16 bytes, value 32 bytes, 10240 entries }',
+    );
+    app.close();
+    expect(inspect(map)).toContain('(closed)');
+  });
+});
