@@ -255,15 +255,16 @@ describeKernel('the calls of a load', () => {
     'create nothing for maps that are pinned already, templates included',
     () => {
       expect(created(trace('nested/pinned'))).toEqual([
-      'plain_inner',
-      'pinned_inner',
-      'pinned_array.in',
-      'pinned_array',
-      'pinned_hash.inn',
-      'pinned_hash',
-    ]);
-    expect(created(trace('nested/pinned'))).toEqual([]);
-  });
+        'plain_inner',
+        'pinned_inner',
+        'pinned_array.in',
+        'pinned_array',
+        'pinned_hash.inn',
+        'pinned_hash',
+      ]);
+      expect(created(trace('nested/pinned'))).toEqual([]);
+    },
+  );
 
   it.skipIf(!hasStrace)('fill 64 slots with one batch', () => {
     const calls = trace('nested/slots-64');

@@ -13,7 +13,10 @@ export function hasProgram(name: string): boolean {
 
 /** Runs a program; its standard output. Throws if it fails. */
 export function output(program: string, ...args: string[]): string {
-  const { status, stdout, stderr } = spawnSync(program, args, { encoding: 'utf8', maxBuffer: 1 << 28 });
+  const { status, stdout, stderr } = spawnSync(program, args, {
+    encoding: 'utf8',
+    maxBuffer: 1 << 28,
+  });
   if (status !== 0) {
     throw new Error(`${program} ${args.join(' ')}: ${stderr}`);
   }

@@ -110,9 +110,9 @@ function normal(type: Record<string, unknown>): Record<string, unknown> {
   return { ...rest, vars: list };
 }
 
-/** Spaces around stars and colons are a matter of taste. */
+/** Spaces are a matter of taste, and bpftool numbers types that share a name. */
 function squeeze(line: string): string {
-  return line.replace(/\s+/g, '');
+  return line.replace(/___\d+\b/g, '').replace(/\s+/g, '');
 }
 
 const withBtf = fixtureNames().filter((name) => openFixture(name).btf !== undefined);
