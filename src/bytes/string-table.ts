@@ -28,7 +28,7 @@ export class StringTable {
 
   /** The string at `offset`, or undefined if the offset is outside or no NUL follows it. */
   at(offset: number): string | undefined {
-    if (offset >= this.bytes.length) {
+    if (offset < 0 || offset >= this.bytes.length) {
       return undefined;
     }
     if (this.#whole === undefined) {

@@ -504,18 +504,19 @@ function objectKind(fd: number): string | null {
   }
 }
 
-/** The number of CPUs in a list like `0-3,8-11`. */
+/** The number of CPUs in a list like `0-3,8-11`. @throws SkepError `ERR_SKEP_FILE` for no list */
 export function countCpus(list: string): number {
   let count = 0;
   for (const part of list.trim().split(',')) {
-    const [first, last] = part.split('-').map(Number);
-    count += (last ?? first!) - first! + 1;
-  }
-  if (!Number.isInteger(count) || count < 1) {
-    throw new SkepError(
-      'ERR_SKEP_FILE',
-      `/sys/devices/system/cpu/possible says "${list.trim()}", which is no list of CPUs`,
-    );
+    const range = /^(\d+)(?:-(\d+))?$/.exec(part);
+    const [first, last] = [Number(range?.[1]), Number(range?.[2] ?? range?.[1])];
+    if (range === null || last < first) {
+      throw new SkepError(
+        'ERR_SKEP_FILE',
+        `/sys/devices/system/cpu/possible says "${list.trim()}", which is no list of CPUs`,
+      );
+    }
+    count += last - first + 1;
   }
   return count;
 }
