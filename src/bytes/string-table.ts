@@ -9,19 +9,20 @@ import { decodeLatin1, decodeText } from './text.ts';
 const WHOLE_TABLE_BYTES = 1 << 20;
 
 /**
- * Reads names from a string table. A small table is decoded once and names are slices of that one
- * string, which costs a fraction of decoding each name by itself; a large one (a kernel's BTF) is
- * never decoded as a whole.
+ * Reads names from a string table, in one of two ways. Of `most` names will be asked for: the table
+ * is decoded once, and names are slices of that one string, which costs a fraction of decoding each
+ * by itself. Or `few` will: each is decoded when asked for, and kept.
  */
 export class StringTable {
   readonly bytes: Uint8Array;
   /** undefined: not decoded yet; null: decode name by name. */
   #whole: string | null | undefined;
+  readonly #names = new Map<number, string>();
 
   /** The table keeps a view of `bytes`, not a copy. */
-  constructor(bytes: Uint8Array) {
+  constructor(bytes: Uint8Array, asked: 'most' | 'few') {
     this.bytes = bytes;
-    if (bytes.length > WHOLE_TABLE_BYTES) {
+    if (asked === 'few' || bytes.length > WHOLE_TABLE_BYTES) {
       this.#whole = null;
     }
   }
@@ -38,8 +39,17 @@ export class StringTable {
       const end = this.#whole.indexOf('\0', offset);
       return end === -1 ? undefined : this.#whole.slice(offset, end);
     }
+    return this.#names.get(offset) ?? this.#decode(offset);
+  }
+
+  #decode(offset: number): string | undefined {
     const end = this.bytes.indexOf(0, offset);
-    return end === -1 ? undefined : decodeText(this.bytes, offset, end);
+    if (end === -1) {
+      return undefined;
+    }
+    const name = decodeText(this.bytes, offset, end);
+    this.#names.set(offset, name);
+    return name;
   }
 }
 

@@ -242,7 +242,7 @@ export class ElfFile {
   #stringTable(offset: number, size: number): StringTable {
     let table = this.#stringTables.get(offset);
     if (table === undefined || table.bytes.length !== size) {
-      table = new StringTable(this.bytes.subarray(offset, offset + size));
+      table = new StringTable(this.bytes.subarray(offset, offset + size), 'most');
       this.#stringTables.set(offset, table);
     }
     return table;

@@ -18,15 +18,15 @@ import type { MapDefinition } from './map-definition.ts';
 
 const U32_MAX = 0xffff_ffffn;
 
-/** What a definition's members say, before the initial slots are known. */
+/** What a definition's members say. */
 export interface ParsedMembers {
-  readonly definition: Omit<MapDefinition, 'slots'>;
+  /** Complete but for its slots, which are empty. */
+  readonly definition: MapDefinition;
   /** Byte offset of `values` in the struct, -1 if there is no such member. */
   readonly valuesOffset: number;
-  /** The struct that declares the map. */
-  readonly struct: BtfComposite;
 }
 
+/** A definition while its members are read. */
 interface Fields {
   type: number;
   keySize: number;
@@ -79,18 +79,28 @@ export function parseMembers(
       'the map has no type; add __uint(type, BPF_MAP_TYPE_...)',
     );
   }
-  const { type, valuesOffset, ...rest } = fields;
+  return { definition: definitionOf(name, fields), valuesOffset: fields.valuesOffset };
+}
+
+/** Written out, not spread: an object has thousands of maps, and spreading costs a microsecond. */
+function definitionOf(name: string, fields: Fields): MapDefinition {
   return {
-    definition: {
-      name,
-      section: '.maps',
-      type: mapTypeName(type),
-      typeNumber: type,
-      ...rest,
-      legacyTail: null,
-    },
-    valuesOffset,
-    struct,
+    name,
+    section: '.maps',
+    type: mapTypeName(fields.type),
+    typeNumber: fields.type,
+    keySize: fields.keySize,
+    valueSize: fields.valueSize,
+    maxEntries: fields.maxEntries,
+    flags: fields.flags,
+    numaNode: fields.numaNode,
+    mapExtra: fields.mapExtra,
+    pinning: fields.pinning,
+    keyTypeId: fields.keyTypeId,
+    valueTypeId: fields.valueTypeId,
+    inner: fields.inner,
+    slots: [],
+    legacyTail: null,
   };
 }
 
@@ -192,6 +202,13 @@ function numberOf(btf: Btf, map: string, member: BtfMember): bigint {
 }
 
 function u32Of(btf: Btf, map: string, member: BtfMember): number {
+  // The form that nearly every member has, without making objects of its types.
+  if (btf.kindOf(member.typeId) === BTF_KIND.PTR) {
+    const length = btf.arrayLength(btf.sizeOrType(member.typeId));
+    if (length !== undefined) {
+      return length;
+    }
+  }
   const value = numberOf(btf, map, member);
   if (value > U32_MAX) {
     throw new MapDefinitionError(map, member.name, `${value} does not fit 32 bits`);
@@ -305,8 +322,7 @@ function parseValues(
       );
     }
   } else if (target.kind === 'struct') {
-    const inner = parseMembers(btf, `${map}.inner`, target, false).definition;
-    fields.inner = { ...inner, slots: [] };
+    fields.inner = parseMembers(btf, `${map}.inner`, target, false).definition;
   } else {
     throw fail(
       `expected pointers to the struct of a map, found pointers to ${describe(btf, element.typeId)}`,

@@ -34,6 +34,8 @@ export function checkExternMaps(btf: Btf, described: BtfSection): void {
 
 /** A map and where its variable lies in `.maps`. */
 export interface PlacedMap extends ParsedMembers {
+  /** The struct that declares it. */
+  readonly struct: BtfComposite;
   /** Byte offset in the section. */
   readonly offset: number;
   /** Size of the variable in bytes, its initial `values` included. */
@@ -141,7 +143,8 @@ function parseMap(
       { typeId: struct.id },
     );
   }
-  return { ...parseMembers(btf, name, struct, true), offset, sizeBytes };
+  const { definition, valuesOffset } = parseMembers(btf, name, struct, true);
+  return { definition, valuesOffset, struct, offset, sizeBytes };
 }
 
 /** Why a variable of `.maps` that is not global is no map. */

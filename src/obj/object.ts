@@ -204,9 +204,9 @@ function readMaps(
   const maps = new Map<string, MapDefinition>();
   if (named.maps !== undefined) {
     const placed = parseMaps(elf, named.maps, btf, described.get('.maps'), symbols);
-    const slots = parseSlots(elf, named.maps, placed, programs);
-    for (const map of placed) {
-      addMap(maps, { ...map.definition, slots: slots.get(map) ?? [] });
+    parseSlots(elf, named.maps, placed, programs);
+    for (const { definition } of placed) {
+      addMap(maps, definition);
     }
   }
   const externs = described.get('.maps');

@@ -16,10 +16,9 @@ import type { ProgramDefinition } from './programs.ts';
 const SLOT_BYTES = 8;
 
 /**
- * Resolves the relocations of `.maps`.
+ * Resolves the relocations of `.maps` into the slots of the definitions.
  *
- * @param maps by ascending offset
- * @returns for each map its slots, by ascending index
+ * @param maps by ascending offset, their slots still empty
  * @throws MapDefinitionError for a relocation that fills no slot, or names no map or program
  */
 export function parseSlots(
@@ -27,30 +26,27 @@ export function parseSlots(
   section: ElfSection,
   maps: readonly PlacedMap[],
   programs: ReadonlyMap<string, ProgramDefinition>,
-): Map<PlacedMap, MapSlot[]> {
-  const slots = new Map<PlacedMap, MapSlot[]>();
-  const mapNames = new Set(maps.map((map) => map.definition.name));
+): void {
+  let mapNames: ReadonlySet<string> | undefined;
+  const filled = new Set<MapSlot[]>();
   for (const relocations of elf.sections) {
     const isRelocation = relocations.type === SHT.REL || relocations.type === SHT.RELA;
     if (!isRelocation || relocations.info !== section.index) {
       continue;
     }
+    mapNames ??= new Set(maps.map((map) => map.definition.name));
     for (const { offset, symbol } of elf.relocations(relocations)) {
       const owner = ownerOf(maps, offset, relocations.name);
       const index = slotIndex(owner, offset);
-      const slot = resolveTarget(elf, section, owner, index, symbol, mapNames, programs);
-      const list = slots.get(owner);
-      if (list === undefined) {
-        slots.set(owner, [slot]);
-      } else {
-        list.push(slot);
-      }
+      // The definition is readonly to those who get it; here it is still being made.
+      const slots = owner.definition.slots as MapSlot[];
+      slots.push(resolveTarget(elf, section, owner, index, symbol, mapNames, programs));
+      filled.add(slots);
     }
   }
-  for (const list of slots.values()) {
-    list.sort((a, b) => a.index - b.index);
+  for (const slots of filled) {
+    slots.sort((a, b) => a.index - b.index);
   }
-  return slots;
 }
 
 /** The map that the relocated eight bytes belong to. */

@@ -88,6 +88,7 @@ export class Btf {
     this.words = readWords(bytes, header);
     this.strings = new StringTable(
       bytes.subarray(header.stringsStart, header.stringsStart + header.stringsBytes),
+      'few',
     );
     this.starts = this.#indexTypes();
     this.typeCount = this.starts.length;
@@ -112,6 +113,11 @@ export class Btf {
   /** A type's third word, raw: its size in bytes or the id that it refers to, by kind. */
   sizeOrType(id: number): number {
     return id === 0 ? 0 : this.words[this.#start(id) + 2]!;
+  }
+
+  /** The length of an array type; undefined for any other type. */
+  arrayLength(id: number): number | undefined {
+    return this.kindOf(id) === BTF_KIND.ARRAY ? this.words[this.#start(id) + 5] : undefined;
   }
 
   /** A type's name, '' if it has none. */
