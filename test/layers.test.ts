@@ -13,15 +13,16 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   bytes: [],
   uapi: [],
   obj: ['errors.ts', 'bytes', 'uapi'],
+  codec: ['errors.ts', 'bytes', 'uapi', 'obj'],
   kernel: ['errors.ts', 'bytes', 'uapi', 'obj'],
-  maps: ['errors.ts', 'bytes', 'uapi', 'obj', 'kernel'],
-  loader: ['errors.ts', 'bytes', 'uapi', 'obj', 'kernel', 'maps'],
-  cli: ['errors.ts', 'bytes', 'uapi', 'obj', 'kernel', 'maps', 'loader', 'index.ts'],
-  'index.ts': ['errors.ts', 'obj', 'kernel', 'maps', 'loader'],
+  maps: ['errors.ts', 'bytes', 'uapi', 'obj', 'codec', 'kernel'],
+  loader: ['errors.ts', 'bytes', 'uapi', 'obj', 'codec', 'kernel', 'maps'],
+  cli: ['errors.ts', 'bytes', 'uapi', 'obj', 'codec', 'kernel', 'maps', 'loader', 'index.ts'],
+  'index.ts': ['errors.ts', 'obj', 'codec', 'kernel', 'maps', 'loader'],
 };
 
 /** Layers that run without Node.js. */
-const PURE = ['errors.ts', 'bytes', 'uapi', 'obj'];
+const PURE = ['errors.ts', 'bytes', 'uapi', 'obj', 'codec'];
 
 const files = readdirSync(SOURCE, { recursive: true })
   .map(String)

@@ -6,15 +6,23 @@
 const CHUNK = 4096;
 
 /**
- * Decodes `bytes[start, end)` as UTF-8. Malformed sequences become U+FFFD, as in WHATWG decoding;
- * nothing throws.
+ * What becomes of bytes that are not UTF-8: U+FFFD, as in WHATWG decoding; or, so that nothing is
+ * lost, each byte a lone surrogate U+DC80 to U+DCFF, which encoding turns back into the byte.
  */
-export function decodeText(bytes: Uint8Array, start: number, end: number): string {
+export type Malformed = 'replace' | 'escape';
+
+/** Decodes `bytes[start, end)` as UTF-8. Nothing throws. */
+export function decodeText(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  malformed: Malformed = 'replace',
+): string {
   let text = '';
   for (let at = start; at < end; at += 1) {
     const byte = bytes[at]!;
     if (byte >= 0x80) {
-      return text + decodeUtf8(bytes, at, end);
+      return text + decodeUtf8(bytes, at, end, malformed);
     }
     text += String.fromCharCode(byte);
   }
@@ -31,11 +39,15 @@ export function decodeLatin1(bytes: Uint8Array): string {
   return text;
 }
 
-/** Encodes text as UTF-8; lone surrogates become U+FFFD. */
-export function encodeText(text: string): Uint8Array {
+/** Encodes text as UTF-8. Lone surrogates become U+FFFD, or the bytes that were escaped by them. */
+export function encodeText(text: string, malformed: Malformed = 'replace'): Uint8Array {
   const out: number[] = [];
   for (const character of text) {
     let code = character.codePointAt(0)!;
+    if (malformed === 'escape' && code >= 0xdc80 && code <= 0xdcff) {
+      out.push(code - 0xdc00);
+      continue;
+    }
     if (code >= 0xd800 && code <= 0xdfff) {
       code = 0xfffd;
     }
@@ -60,7 +72,7 @@ export function encodeText(text: string): Uint8Array {
 /** Smallest code point that a sequence of this many bytes may encode. */
 const UTF8_MINIMUM = [0, 0, 0x80, 0x800, 0x10000];
 
-function decodeUtf8(bytes: Uint8Array, start: number, end: number): string {
+function decodeUtf8(bytes: Uint8Array, start: number, end: number, malformed: Malformed): string {
   let text = '';
   let at = start;
   while (at < end) {
@@ -78,6 +90,11 @@ function decodeUtf8(bytes: Uint8Array, start: number, end: number): string {
       code >= UTF8_MINIMUM[length]! &&
       code <= 0x10ffff &&
       (code < 0xd800 || code > 0xdfff);
+    if (!valid && malformed === 'escape') {
+      text += String.fromCharCode(0xdc00 + lead);
+      at += 1;
+      continue;
+    }
     text += valid ? String.fromCodePoint(code) : '\ufffd';
     at += read;
   }

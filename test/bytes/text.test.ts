@@ -75,3 +75,12 @@ describe.each(['most', 'few'] as const)(
 it('alignment rounds up', () => {
   expect([alignUp(0, 8), alignUp(1, 8), alignUp(8, 8), alignUp(9, 4096)]).toEqual([0, 8, 8, 4096]);
 });
+
+it('bytes that are no UTF-8 survive being text, if escaped', () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 20 }), (bytes) => {
+      expect(encodeText(decodeText(bytes, 0, bytes.length, 'escape'), 'escape')).toEqual(bytes);
+    }),
+    { numRuns: 2000 },
+  );
+});

@@ -1,0 +1,248 @@
+/**
+ * Codecs from BTF: the compiler's own layout, so that nothing has to be written down twice.
+ *
+ * | C | JavaScript |
+ * | --- | --- |
+ * | integers of up to 32 bits | number |
+ * | integers of 64 and 128 bits, pointers | bigint |
+ * | `bool` | boolean |
+ * | `float`, `double` | number |
+ * | enums | the name, or the number where it has none |
+ * | `char[N]` | string up to the first NUL (or bytes, by option) |
+ * | `__u8[N]` | Uint8Array |
+ * | other arrays | array |
+ * | structs, unions | object; members of anonymous ones count as the outer one's |
+ */
+
+import type { Btf } from '../obj/btf/btf.ts';
+import { resolveType } from '../obj/btf/layout.ts';
+import { spellType } from '../obj/btf/spell.ts';
+import type {
+  BtfArray,
+  BtfComposite,
+  BtfEnum,
+  BtfEnum64,
+  BtfInt,
+  BtfMember,
+} from '../obj/btf/types.ts';
+import { array, bytes, enumeration, text } from './aggregates.ts';
+import type { Codec } from './codec.ts';
+import {
+  bool,
+  f32,
+  f64,
+  i8,
+  i16,
+  i32,
+  i64,
+  i128,
+  pointer,
+  u8,
+  u16,
+  u32,
+  u64,
+  u128,
+} from './numbers.ts';
+import { type Member, structOf, unionOf } from './struct.ts';
+
+/** How values are to look. */
+export interface BtfCodecOptions {
+  /** What `char` arrays become: text, or all their bytes. */
+  readonly characters?: 'text' | 'bytes';
+}
+
+/** A codec whose values are not known to the compiler of TypeScript. */
+export type AnyCodec = Codec<unknown, unknown>;
+
+const UNSIGNED: Readonly<Record<number, AnyCodec>> = {
+  1: u8,
+  2: u16,
+  4: u32,
+  8: u64,
+  16: u128,
+} as never;
+const SIGNED: Readonly<Record<number, AnyCodec>> = {
+  1: i8,
+  2: i16,
+  4: i32,
+  8: i64,
+  16: i128,
+} as never;
+
+/**
+ * Structs that are the kernel's own affair inside a value: it skips them when values are copied, so
+ * they are neither read nor written. From `btf_parse_fields` in `kernel/bpf/btf.c`.
+ */
+const KERNEL_FIELDS: ReadonlySet<string> = new Set([
+  'bpf_spin_lock',
+  'bpf_res_spin_lock',
+  'bpf_timer',
+  'bpf_wq',
+  'bpf_list_head',
+  'bpf_list_node',
+  'bpf_rb_root',
+  'bpf_rb_node',
+  'bpf_refcount',
+  'bpf_task_work',
+]);
+
+const compiled = new WeakMap<Btf, Map<string, AnyCodec>>();
+
+/**
+ * The codec of a type. Made once per type and table, and kept.
+ *
+ * @throws ObjectError `ERR_SKEP_BTF` for types that have no values (void, functions, structs that
+ *   are only declared) and for structs that contain themselves
+ */
+export function codecOf(btf: Btf, typeId: number, options: BtfCodecOptions = {}): AnyCodec {
+  let cache = compiled.get(btf);
+  if (cache === undefined) {
+    cache = new Map();
+    compiled.set(btf, cache);
+  }
+  return new Compiler(btf, options.characters ?? 'text', cache).compile(typeId);
+}
+
+class Compiler {
+  readonly #btf: Btf;
+  readonly #characters: 'text' | 'bytes';
+  readonly #cache: Map<string, AnyCodec>;
+  /** Structs that are being compiled: one that turns up again contains itself. */
+  readonly #open = new Set<number>();
+
+  constructor(btf: Btf, characters: 'text' | 'bytes', cache: Map<string, AnyCodec>) {
+    this.#btf = btf;
+    this.#characters = characters;
+    this.#cache = cache;
+  }
+
+  compile(typeId: number): AnyCodec {
+    const key = `${typeId} ${this.#characters}`;
+    let codec = this.#cache.get(key);
+    if (codec === undefined) {
+      codec = this.#make(typeId);
+      this.#cache.set(key, codec);
+    }
+    return codec;
+  }
+
+  #make(typeId: number): AnyCodec {
+    const type = resolveType(this.#btf, typeId);
+    switch (type.kind) {
+      case 'int':
+        return integer(type);
+      case 'float':
+        return type.sizeBytes === 4 ? f32 : type.sizeBytes === 8 ? f64 : opaque(type.sizeBytes);
+      case 'ptr':
+        return pointer as AnyCodec;
+      case 'enum':
+      case 'enum64':
+        return enumOf(type);
+      case 'array':
+        return this.#array(type);
+      case 'struct':
+      case 'union':
+        return this.#composite(type, typeId);
+      default:
+        throw this.#btf.error(
+          `\`${spellType(this.#btf, typeId)}\` (type [${typeId}]) has no values`,
+        );
+    }
+  }
+
+  #array(type: BtfArray): AnyCodec {
+    const element = resolveType(this.#btf, type.elementTypeId);
+    if (element.kind === 'int' && element.sizeBytes === 1 && element.encoding !== 'bool') {
+      if (element.name === 'char' || element.encoding === 'char') {
+        return this.#characters === 'text' ? (text(type.length) as AnyCodec) : opaque(type.length);
+      }
+      if (element.encoding === 'unsigned') {
+        return opaque(type.length);
+      }
+    }
+    const codec = this.compile(type.elementTypeId);
+    // Any number of elements without size is no element at all.
+    return array(codec, codec.sizeBytes === 0 ? 0 : type.length) as AnyCodec;
+  }
+
+  #composite(type: BtfComposite, typeId: number): AnyCodec {
+    if (this.#open.has(type.id)) {
+      throw this.#btf.error(`${type.kind} ${type.name} (type [${type.id}]) contains itself`);
+    }
+    this.#open.add(type.id);
+    const members: Member[] = [];
+    let alignment = 1;
+    for (const member of type.members) {
+      const placed = this.#member(type, member);
+      if (placed !== null) {
+        members.push(placed);
+        alignment = Math.max(alignment, placed.codec.alignment);
+      }
+    }
+    this.#open.delete(type.id);
+    const name = type.name === '' ? type.kind : spellType(this.#btf, typeId);
+    const make = type.kind === 'struct' ? structOf : unionOf;
+    return make(name, type.sizeBytes, alignment, members) as AnyCodec;
+  }
+
+  #member(parent: BtfComposite, member: BtfMember): Member | null {
+    const type = resolveType(this.#btf, member.typeId);
+    if (type.kind === 'struct' && KERNEL_FIELDS.has(type.name)) {
+      return null;
+    }
+    const codec = this.compile(member.typeId);
+    const { bitOffset, bitSize } = member;
+    const end = bitOffset + (bitSize || codec.sizeBytes * 8);
+    if (end > parent.sizeBytes * 8) {
+      throw this.#btf.error(
+        `member ${member.name} of ${parent.kind} ${parent.name} (type [${parent.id}]) reaches behind its end`,
+      );
+    }
+    const isBits = bitSize > 0 || bitOffset % 8 !== 0;
+    if (!isBits) {
+      return { name: member.name, codec: codec as Codec<unknown, never>, offset: bitOffset / 8 };
+    }
+    if (
+      codec.sizeBytes > 8 ||
+      (type.kind !== 'int' && type.kind !== 'enum' && type.kind !== 'enum64')
+    ) {
+      throw this.#btf.error(
+        `member ${member.name} of ${parent.kind} ${parent.name} (type [${parent.id}]) is a bitfield of a type that is no integer`,
+      );
+    }
+    const bits = bitSize || codec.sizeBytes * 8;
+    const signed = type.kind === 'int' ? type.encoding === 'signed' : type.signed;
+    return {
+      name: member.name,
+      codec: codec as Codec<unknown, never>,
+      offset: Math.floor(bitOffset / 8),
+      bitfield: { shift: bitOffset % 8, bits, signed },
+    };
+  }
+}
+
+function integer(type: BtfInt): AnyCodec {
+  if (type.encoding === 'bool' && type.sizeBytes === 1) {
+    return bool as AnyCodec;
+  }
+  const isSigned = type.encoding === 'signed';
+  return (isSigned ? SIGNED : UNSIGNED)[type.sizeBytes] ?? opaque(type.sizeBytes);
+}
+
+function enumOf(type: BtfEnum | BtfEnum64): AnyCodec {
+  const base = (type.signed ? SIGNED : UNSIGNED)[type.sizeBytes];
+  if (base === undefined) {
+    return opaque(type.sizeBytes);
+  }
+  const values = new Map<string, number | bigint>();
+  for (const { name, value } of type.values) {
+    values.set(name, type.sizeBytes > 4 ? BigInt(value) : Number(value));
+  }
+  const name = type.name === '' ? 'enum' : `enum ${type.name}`;
+  return enumeration(base as Codec<number | bigint>, values, name) as AnyCodec;
+}
+
+/** What has no JavaScript form of its own is moved as bytes. */
+function opaque(length: number): AnyCodec {
+  return bytes(length) as AnyCodec;
+}
