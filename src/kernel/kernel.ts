@@ -55,6 +55,16 @@ export interface MapUsage {
   readonly frozen: boolean | null;
 }
 
+/** How far a walk over a map in batches has come. */
+export interface BatchCursor {
+  /** The kernel's own note: as many bytes as a key, and 4 at least. */
+  readonly position: Uint8Array;
+  /** Whether the first batch was read. */
+  started: boolean;
+  /** Whether there is no more. */
+  done: boolean;
+}
+
 /** What kind of file system a path lies on. */
 export type FileSystemKind = 'bpf' | 'other' | 'missing';
 
@@ -98,6 +108,8 @@ export interface Kernel {
   update(fd: number, key: Uint8Array | null, value: Uint8Array, flags: number): void;
   /** @returns false if there is no such entry (ENOENT) */
   delete(fd: number, key: Uint8Array): boolean;
+  /** Like {@link Kernel.lookup}, and removes the entry (5.14 for hashes; 4.20 for queues, stacks). */
+  lookupAndDelete(fd: number, key: Uint8Array | null, value: Uint8Array, flags: number): boolean;
   /**
    * Writes the key that follows `key` into `next`; the first one if `key` is null, or is not in the
    * map.
@@ -105,6 +117,30 @@ export interface Kernel {
    * @returns false after the last key
    */
   nextKey(fd: number, key: Uint8Array | null, next: Uint8Array): boolean;
+  /**
+   * Reads many entries in one call (`BPF_MAP_LOOKUP_BATCH`, 5.6).
+   *
+   * @param keys room for `count` keys; likewise `values`
+   * @returns the number of entries read, 0 to `count`; null if the kernel has no batches for this
+   *   kind of map
+   * @throws SyscallError with `ENOSPC` if `count` is less than what the kernel reads at once (a
+   *   bucket of a hash); nothing was read then, and the cursor has not moved
+   */
+  lookupBatch(
+    fd: number,
+    cursor: BatchCursor,
+    keys: Uint8Array,
+    values: Uint8Array,
+    count: number,
+  ): number | null;
+  /** Like {@link Kernel.lookupBatch}, and removes what was read. */
+  lookupAndDeleteBatch(
+    fd: number,
+    cursor: BatchCursor,
+    keys: Uint8Array,
+    values: Uint8Array,
+    count: number,
+  ): number | null;
   /**
    * Sets many entries in one call (`BPF_MAP_UPDATE_BATCH`, 5.6; for maps of maps 5.20).
    *

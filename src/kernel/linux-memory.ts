@@ -46,6 +46,11 @@ export class AttributeBlock {
     return this.#view.getUint32(offset, this.#littleEndian);
   }
 
+  /** Sets 64 bits of flags, of which the upper half has no use yet. */
+  setFlags(offset: number, flags: number): void {
+    this.setU32(this.#littleEndian ? offset : offset + 4, flags);
+  }
+
   setBytes(offset: number, bytes: Uint8Array): void {
     this.#bytes.set(bytes, offset);
   }

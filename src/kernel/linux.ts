@@ -9,14 +9,12 @@
 import { mkdirSync, readFileSync, readlinkSync, rmdirSync, statfsSync, unlinkSync } from 'node:fs';
 import { endianness, release } from 'node:os';
 import { dirname } from 'node:path';
-import { alignUp } from '../bytes/align.ts';
 import { decodeText, encodeText } from '../bytes/text.ts';
 import { SkepError, SyscallError } from '../errors.ts';
 import { BPF_CMD, commandName } from '../uapi/commands.ts';
-import { ERRNO, errnoName } from '../uapi/errno.ts';
-import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
-import { explain } from './hints.ts';
+import { ERRNO } from '../uapi/errno.ts';
 import type {
+  BatchCursor,
   FileSystemKind,
   Kernel,
   MapAttributes,
@@ -24,8 +22,10 @@ import type {
   MapUsage,
   PinAccess,
 } from './kernel.ts';
+import { LinuxElements } from './linux-elements.ts';
 import { AttributeBlock } from './linux-memory.ts';
 import { loadNative, type Native } from './native.ts';
+import { refused } from './refused.ts';
 
 /** `f_type` of a BPF file system (`BPF_FS_MAGIC`). */
 const BPF_FS_MAGIC = 0xcafe4a11;
@@ -36,19 +36,6 @@ const ACCESS_FLAGS: Readonly<Record<PinAccess, number>> = {
   'read-only': 1 << 3,
   'write-only': 1 << 4,
 };
-const PER_CPU_TYPES: readonly number[] = [
-  BPF_MAP_TYPE.PERCPU_HASH,
-  BPF_MAP_TYPE.PERCPU_ARRAY,
-  BPF_MAP_TYPE.LRU_PERCPU_HASH,
-  BPF_MAP_TYPE.PERCPU_CGROUP_STORAGE,
-];
-
-/** How much the kernel moves for one entry of a map. */
-interface Shape {
-  readonly keyBytes: number;
-  readonly valueBytes: number;
-}
-
 let running: LinuxKernel | undefined;
 
 /**
@@ -67,8 +54,7 @@ class LinuxKernel implements Kernel {
   readonly littleEndian = endianness() === 'LE';
   readonly #native: Native;
   readonly #attributes: AttributeBlock;
-  /** By descriptor: what an entry of the map behind it measures. Bounds every pointer handed out. */
-  readonly #shapes: (Shape | undefined)[] = [];
+  readonly #elements: LinuxElements;
   #cpus = 0;
   #pageSize = 0;
   #memlockRaised = false;
@@ -76,6 +62,7 @@ class LinuxKernel implements Kernel {
   constructor(native: Native) {
     this.#native = native;
     this.#attributes = new AttributeBlock(native, this.littleEndian);
+    this.#elements = new LinuxElements(this.#attributes, this);
   }
 
   get pageSize(): number {
@@ -118,21 +105,20 @@ class LinuxKernel implements Kernel {
       return block.call(BPF_CMD.MAP_CREATE, size);
     });
     const fd = this.#checked(result, BPF_CMD.MAP_CREATE, what);
-    this.#shapes[fd] = this.#shapeOf(attributes.type, attributes.keySize, attributes.valueSize);
+    this.#elements.remember(fd, attributes);
     return fd;
   }
 
   duplicate(fd: number): number {
     const copy = this.#native.duplicate(fd);
     if (copy < 0) {
-      throw this.#refused('fcntl', -copy, `file descriptor ${fd}`);
+      throw refused('fcntl', -copy, `file descriptor ${fd}`);
     }
-    this.#shapes[copy] = this.#shapes[fd];
-    return copy;
+    return this.#opened(copy);
   }
 
   close(fd: number): void {
-    this.#shapes[fd] = undefined;
+    this.#elements.forget(fd);
     this.#native.close(fd);
   }
 
@@ -205,35 +191,48 @@ class LinuxKernel implements Kernel {
   }
 
   valueBytes(fd: number): number {
-    return this.#shape(fd).valueBytes;
+    return this.#elements.shape(fd).valueBytes;
   }
 
   lookup(fd: number, key: Uint8Array | null, value: Uint8Array, flags: number): boolean {
-    const result = this.#element(BPF_CMD.MAP_LOOKUP_ELEM, fd, key, value, flags);
-    return this.#found(result, BPF_CMD.MAP_LOOKUP_ELEM, fd);
+    return this.#elements.lookup(BPF_CMD.MAP_LOOKUP_ELEM, fd, key, value, flags);
+  }
+
+  lookupAndDelete(fd: number, key: Uint8Array | null, value: Uint8Array, flags: number): boolean {
+    return this.#elements.lookup(BPF_CMD.MAP_LOOKUP_AND_DELETE_ELEM, fd, key, value, flags);
   }
 
   update(fd: number, key: Uint8Array | null, value: Uint8Array, flags: number): void {
-    const result = this.#element(BPF_CMD.MAP_UPDATE_ELEM, fd, key, value, flags);
-    this.#checked(result, BPF_CMD.MAP_UPDATE_ELEM, `map at file descriptor ${fd}`);
+    this.#elements.update(fd, key, value, flags);
   }
 
   delete(fd: number, key: Uint8Array): boolean {
-    const block = this.#attributes;
-    block.clear(32);
-    block.setU32(0, fd);
-    block.setPointer(8, key, this.#shape(fd).keyBytes, 'the key');
-    return this.#found(block.call(BPF_CMD.MAP_DELETE_ELEM, 32), BPF_CMD.MAP_DELETE_ELEM, fd);
+    return this.#elements.delete(fd, key);
   }
 
   nextKey(fd: number, key: Uint8Array | null, next: Uint8Array): boolean {
-    const block = this.#attributes;
-    const { keyBytes } = this.#shape(fd);
-    block.clear(24);
-    block.setU32(0, fd);
-    block.setPointer(8, key, keyBytes, 'the key');
-    block.setPointer(16, next, keyBytes, 'the next key');
-    return this.#found(block.call(BPF_CMD.MAP_GET_NEXT_KEY, 24), BPF_CMD.MAP_GET_NEXT_KEY, fd);
+    return this.#elements.nextKey(fd, key, next);
+  }
+
+  lookupBatch(
+    fd: number,
+    cursor: BatchCursor,
+    keys: Uint8Array,
+    values: Uint8Array,
+    count: number,
+  ): number | null {
+    return this.#elements.lookupBatch(BPF_CMD.MAP_LOOKUP_BATCH, fd, cursor, keys, values, count);
+  }
+
+  lookupAndDeleteBatch(
+    fd: number,
+    cursor: BatchCursor,
+    keys: Uint8Array,
+    values: Uint8Array,
+    count: number,
+  ): number | null {
+    const command = BPF_CMD.MAP_LOOKUP_AND_DELETE_BATCH;
+    return this.#elements.lookupBatch(command, fd, cursor, keys, values, count);
   }
 
   updateBatch(
@@ -243,22 +242,7 @@ class LinuxKernel implements Kernel {
     count: number,
     flags: number,
   ): boolean {
-    const block = this.#attributes;
-    const { keyBytes, valueBytes } = this.#shape(fd);
-    block.clear(56);
-    block.setPointer(16, keys, keyBytes * count, 'the keys');
-    block.setPointer(24, values, valueBytes * count, 'the values');
-    block.setU32(32, count);
-    block.setU32(36, fd);
-    block.setU64(40, BigInt(flags));
-    const result = block.call(BPF_CMD.MAP_UPDATE_BATCH, 56);
-    // EINVAL is the answer of kernels that do not know the command, ENOTSUPP that of map types.
-    const unknown = result === -ERRNO.EINVAL || result === -ERRNO.ENOTSUPP;
-    if (unknown && block.u32(32) === count) {
-      return false;
-    }
-    this.#checked(result, BPF_CMD.MAP_UPDATE_BATCH, `map at file descriptor ${fd}`);
-    return true;
+    return this.#elements.updateBatch(fd, keys, values, count, flags);
   }
 
   freeze(fd: number): void {
@@ -288,12 +272,7 @@ class LinuxKernel implements Kernel {
       .trim()
       .split('\n');
     const last = lines[lines.length - 1];
-    throw this.#refused(
-      commandName(BPF_CMD.BTF_LOAD),
-      -again,
-      'BTF',
-      last === '' ? undefined : last,
-    );
+    throw refused(commandName(BPF_CMD.BTF_LOAD), -again, 'BTF', last === '' ? undefined : last);
   }
 
   pin(fd: number, path: string): void {
@@ -306,12 +285,7 @@ class LinuxKernel implements Kernel {
     const kind = objectKind(fd);
     if (kind !== null && kind !== 'bpf-map') {
       this.close(fd);
-      throw this.#refused(
-        commandName(BPF_CMD.OBJ_GET),
-        ERRNO.EINVAL,
-        path,
-        `it is no map but a ${kind}`,
-      );
+      throw refused(commandName(BPF_CMD.OBJ_GET), ERRNO.EINVAL, path, `it is no map but a ${kind}`);
     }
     return fd;
   }
@@ -322,7 +296,7 @@ class LinuxKernel implements Kernel {
       return false;
     }
     if (kind === 'other') {
-      throw this.#refused(
+      throw refused(
         'unlink',
         ERRNO.EINVAL,
         path,
@@ -340,7 +314,7 @@ class LinuxKernel implements Kernel {
       if (errno === ERRNO.ENOENT || errno === ERRNO.ENOTDIR) {
         return 'missing';
       }
-      throw this.#refused('statfs', errno, path, undefined, cause);
+      throw refused('statfs', errno, path, undefined, cause);
     }
   }
 
@@ -357,29 +331,6 @@ class LinuxKernel implements Kernel {
       }
       throw error;
     }
-  }
-
-  #element(
-    command: number,
-    fd: number,
-    key: Uint8Array | null,
-    value: Uint8Array,
-    flags: number,
-  ): number {
-    const block = this.#attributes;
-    const { keyBytes, valueBytes } = this.#shape(fd);
-    if (key === null && keyBytes !== 0) {
-      throw new TypeError(
-        `the map at file descriptor ${fd} has keys of ${keyBytes} bytes; none was given`,
-      );
-    }
-    block.clear(32);
-    block.setU32(0, fd);
-    block.setPointer(8, keyBytes === 0 ? null : key, keyBytes, 'the key');
-    block.setPointer(16, value, valueBytes, 'the value');
-    // The upper half of the 64 bits of flags has no use yet.
-    block.setU32(this.littleEndian ? 24 : 28, flags);
-    return block.call(command, 32);
   }
 
   #object(command: number, path: string, fd: number, flags: number): number {
@@ -410,26 +361,8 @@ class LinuxKernel implements Kernel {
 
   /** A fresh descriptor may have the number of one that somebody else closed: forget that one. */
   #opened(fd: number): number {
-    this.#shapes[fd] = undefined;
+    this.#elements.forget(fd);
     return fd;
-  }
-
-  #shape(fd: number): Shape {
-    const known = this.#shapes[fd];
-    if (known !== undefined) {
-      return known;
-    }
-    const { type, keySize, valueSize } = this.mapInfo(fd);
-    const shape = this.#shapeOf(type, keySize, valueSize);
-    this.#shapes[fd] = shape;
-    return shape;
-  }
-
-  #shapeOf(type: number, keySize: number, valueSize: number): Shape {
-    const valueBytes = PER_CPU_TYPES.includes(type)
-      ? alignUp(valueSize, 8) * this.possibleCpus()
-      : valueSize;
-    return { keyBytes: keySize, valueBytes };
   }
 
   /** Before 5.11 memory of maps counts against a limit that is tiny by default; lift it once. */
@@ -451,40 +384,15 @@ class LinuxKernel implements Kernel {
       if (errno === expected) {
         return false;
       }
-      throw this.#refused(command, errno, path, undefined, cause);
+      throw refused(command, errno, path, undefined, cause);
     }
-  }
-
-  #found(result: number, command: number, fd: number): boolean {
-    if (result === -ERRNO.ENOENT) {
-      return false;
-    }
-    this.#checked(result, command, `map at file descriptor ${fd}`);
-    return true;
   }
 
   #checked(result: number, command: number, what: string): number {
     if (result < 0) {
-      throw this.#refused(commandName(command), -result, what);
+      throw refused(commandName(command), -result, what);
     }
     return result;
-  }
-
-  #refused(
-    command: string,
-    errno: number,
-    what: string,
-    hint?: string,
-    cause?: unknown,
-  ): SyscallError {
-    const name = errnoName(errno);
-    return new SyscallError(what, {
-      command,
-      errno,
-      errnoName: name,
-      hint: hint ?? explain(command, errno, name),
-      cause,
-    });
   }
 }
 

@@ -120,6 +120,18 @@ export class ScriptedKernel implements Kernel {
     this.#store(fd, key!, value);
   }
 
+  lookupAndDelete(fd: number, key: Uint8Array | null, value: Uint8Array): boolean {
+    return this.lookup(fd, key, value) && this.delete(fd, key!);
+  }
+
+  lookupBatch(): null {
+    return null;
+  }
+
+  lookupAndDeleteBatch(): null {
+    return null;
+  }
+
   delete(fd: number, key: Uint8Array): boolean {
     return this.#map(fd).entries.delete(String(key));
   }
