@@ -19,6 +19,8 @@ export type SkepErrorCode =
   | 'ERR_SKEP_PIN_MISMATCH'
   | 'ERR_SKEP_PIN_PATH'
   | 'ERR_SKEP_LOAD'
+  | 'ERR_SKEP_MAP_KIND'
+  | 'ERR_SKEP_ITERATION'
   | 'ERR_SKEP_CLOSED';
 
 /** The base class: `code` is stable, `cause` keeps the error underneath. */

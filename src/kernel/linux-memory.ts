@@ -8,6 +8,8 @@ import type { Native } from './native.ts';
 
 const TWO_32 = 0x1_0000_0000;
 const ATTRIBUTE_BYTES = 256;
+/** Buffers above this are not kept alive for the sake of their address. */
+const KEPT_BYTES = 1 << 16;
 
 /**
  * A `union bpf_attr` and the means to point it at other memory. The views it points to must be
@@ -19,6 +21,8 @@ export class AttributeBlock {
   readonly #bytes: Uint8Array;
   readonly #address: number;
   readonly #littleEndian: boolean;
+  #lastBuffer: ArrayBuffer | undefined;
+  #lastAddress = 0;
 
   constructor(native: Native, littleEndian: boolean) {
     const buffer = new ArrayBuffer(ATTRIBUTE_BYTES);
@@ -62,7 +66,8 @@ export class AttributeBlock {
    * @throws RangeError if the view is shorter than that, which a detached one always is
    */
   setPointer(offset: number, view: Uint8Array | null, needed: number, what: string): void {
-    if (view === null) {
+    // Where nothing is moved there is nothing to point at; the view may have lost its memory.
+    if (view === null || needed === 0) {
       this.#setAddress(offset, 0);
       return;
     }
@@ -73,12 +78,28 @@ export class AttributeBlock {
     if (!(buffer instanceof ArrayBuffer)) {
       throw new TypeError(`${what} lies in shared memory; the kernel needs memory of one thread`);
     }
-    this.#setAddress(offset, this.#native.address(buffer) + view.byteOffset);
+    this.#setAddress(offset, this.#addressOf(buffer) + view.byteOffset);
   }
 
   /** Calls bpf(2) with the first `size` bytes; the result, or `-errno`. */
   call(command: number, size: number): number {
     return this.#native.bpf(command, this.#address, size);
+  }
+
+  /**
+   * The address of a buffer, kept for small ones: a handle has its keys and values in one buffer of
+   * its own. A buffer that was detached since never gets here, as its views have length 0.
+   */
+  #addressOf(buffer: ArrayBuffer): number {
+    if (buffer === this.#lastBuffer) {
+      return this.#lastAddress;
+    }
+    const address = this.#native.address(buffer);
+    if (buffer.byteLength <= KEPT_BYTES) {
+      this.#lastBuffer = buffer;
+      this.#lastAddress = address;
+    }
+    return address;
   }
 
   #setAddress(offset: number, address: number): void {

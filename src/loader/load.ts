@@ -2,11 +2,18 @@
 
 import type { Kernel } from '../kernel/kernel.ts';
 import { linuxKernel } from '../kernel/linux.ts';
+import type { MapHandle } from '../maps/map-handle.ts';
 import { RawMap } from '../maps/raw-map.ts';
+import { handleOf } from '../maps/standalone.ts';
+import type { TypedSource } from '../maps/typed-map.ts';
 import type { ObjectFile } from '../obj/object.ts';
+import { codecsOf } from './codecs.ts';
 import { Execution } from './execute.ts';
 import { checkOptions, type LoadOptions } from './options.ts';
 import { type Omission, type Plan, planLoad } from './plan.ts';
+
+/** A class of handles, such as `HashMap` or `HashMap<number, Stats>`. */
+export type MapKind<M extends MapHandle> = new (source: never) => M;
 
 /**
  * An object in the kernel. It owns a handle for each map; {@link LoadedObject.close} them all, or
@@ -19,6 +26,8 @@ export class LoadedObject {
   readonly maps: ReadonlyMap<string, RawMap>;
   /** Maps of the object that were not created, and why. */
   readonly omitted: readonly Omission[];
+
+  readonly #typed: MapHandle[] = [];
 
   /** @internal */
   constructor(
@@ -33,8 +42,37 @@ export class LoadedObject {
     this.omitted = omitted;
   }
 
+  /**
+   * A typed handle to a map: its keys and values are decoded by the object's own BTF, or are bytes
+   * where the object declares only sizes. It is closed with the object, or before by its owner.
+   *
+   * @param kind the class of handle, with types if they are known: `HashMap<number, Stats>`
+   * @throws RangeError if the object has no such map
+   * @throws SkepError `ERR_SKEP_MAP_KIND` if the map is of another kind
+   */
+  map<M extends MapHandle>(name: string, kind: MapKind<M>): M {
+    const raw = this.maps.get(name);
+    if (raw === undefined) {
+      const known = [...this.maps.keys()].join(', ') || 'none';
+      throw new RangeError(`the loaded object has no map "${name}"; it has ${known}`);
+    }
+    const source = {
+      kernel: this.kernel,
+      fd: this.kernel.duplicate(raw.fd),
+      name,
+      pinPath: raw.pinPath,
+      ...codecsOf(this.object, name, raw.info()),
+    };
+    const handle = handleOf(kind as new (source: TypedSource<unknown, unknown>) => M, source);
+    this.#typed.push(handle);
+    return handle;
+  }
+
   /** Closes every handle. Closing twice does nothing. */
   close(): void {
+    for (const map of this.#typed) {
+      map.close();
+    }
     for (const map of this.maps.values()) {
       map.close();
     }
@@ -65,7 +103,7 @@ export function load(object: ObjectFile, options: LoadOptions = {}): LoadedObjec
   );
   const maps = new Map<string, RawMap>();
   for (const [name, { fd, pinPath }] of execution.run(plan)) {
-    maps.set(name, RawMap.adopt(kernel, fd, name, pinPath));
+    maps.set(name, RawMap.adopt({ kernel, fd, name, pinPath }));
   }
   return new LoadedObject(object, kernel, maps, plan.omitted);
 }

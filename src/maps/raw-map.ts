@@ -1,64 +1,27 @@
 /** A handle to a map in the kernel whose keys and values are bytes. */
 
-import { SkepError } from '../errors.ts';
-import type { Kernel, MapInfo, MapUsage, PinAccess } from '../kernel/kernel.ts';
 import { linuxKernel } from '../kernel/linux.ts';
-import { mapTypeName } from '../uapi/map-types.ts';
-import { checkPinPath, makePinDirectory, removeDirectories } from './pin-path.ts';
+import {
+  MapHandle,
+  type OpenOptions,
+  type OwnedMap,
+  openPin,
+  type UpdateMode,
+  updateFlags,
+} from './map-handle.ts';
 
-/** What {@link RawMap.info} tells. Sizes in bytes. */
-export interface RawMapInfo extends MapInfo {
-  /** The type as bpftool prints it. */
-  readonly typeName: string;
-}
-
-/** When {@link RawMap.set} may write: always, only a new key, only a key that is there. */
-export type UpdateMode = 'any' | 'noexist' | 'exist';
-
-const UPDATE_FLAGS: Readonly<Record<UpdateMode, number>> = { any: 0, noexist: 1, exist: 2 };
-
-/** How a handle is opened. */
-export interface OpenOptions {
-  /** The kernel to ask; the running one by default. */
-  readonly kernel?: Kernel;
-  readonly access?: PinAccess;
-}
-
-/**
- * An open map. It owns a file descriptor: {@link RawMap.close} it, or declare it with `using`. After
- * that every method throws `ERR_SKEP_CLOSED`, and nothing else that got the same number is touched.
- */
-export class RawMap {
-  /** The map's name in its object, or the kernel's name for it. */
-  readonly name: string;
-  readonly kernel: Kernel;
-  #fd: number;
-  #info: RawMapInfo | undefined;
-  #pinPath: string | null;
-
-  private constructor(
-    kernel: Kernel,
-    fd: number,
-    name: string | undefined,
-    pinPath: string | null,
-  ) {
-    this.kernel = kernel;
-    this.#fd = fd;
-    this.#pinPath = pinPath;
-    this.name = name ?? this.info().name;
-  }
-
+/** An open map of any type, its keys and values as bytes. */
+export class RawMap extends MapHandle {
   /**
-   * Wraps a descriptor, which the handle then owns.
+   * Takes a map over, and closes it if that fails.
    *
-   * @param pinPath where the map is pinned, if it is
    * @internal
    */
-  static adopt(kernel: Kernel, fd: number, name?: string, pinPath: string | null = null): RawMap {
+  static adopt(map: OwnedMap): RawMap {
     try {
-      return new RawMap(kernel, fd, name, pinPath);
+      return new RawMap(map);
     } catch (error) {
-      kernel.close(fd);
+      map.kernel.close(map.fd);
       throw error;
     }
   }
@@ -69,53 +32,13 @@ export class RawMap {
    * @throws SyscallError `ENOENT` if nothing is pinned there, `EINVAL` if it is no map
    */
   static openPinned(path: string, options: OpenOptions = {}): RawMap {
-    checkPinPath(path);
-    const kernel = options.kernel ?? linuxKernel();
-    return RawMap.adopt(
-      kernel,
-      kernel.openPinnedMap(path, options.access ?? 'read-write'),
-      undefined,
-      path,
-    );
+    return RawMap.adopt(openPin(path, options));
   }
 
   /** Opens the map with this id. Needs CAP_SYS_ADMIN. @throws SyscallError `ENOENT` if there is none */
   static openById(id: number, options: Omit<OpenOptions, 'access'> = {}): RawMap {
     const kernel = options.kernel ?? linuxKernel();
-    return RawMap.adopt(kernel, kernel.openMapById(id));
-  }
-
-  /** Whether {@link RawMap.close} was called. */
-  get closed(): boolean {
-    return this.#fd < 0;
-  }
-
-  /** The file descriptor, which stays this handle's. */
-  get fd(): number {
-    if (this.#fd < 0) {
-      throw new SkepError('ERR_SKEP_CLOSED', `map "${this.name}" is closed`);
-    }
-    return this.#fd;
-  }
-
-  /** Where the map was pinned by this handle, or found; null if it is not known to be pinned. */
-  get pinPath(): string | null {
-    return this.#pinPath;
-  }
-
-  /** What the kernel says of the map; asked once, since nothing of it changes. */
-  info(): RawMapInfo {
-    const fd = this.fd;
-    if (this.#info === undefined) {
-      const info = this.kernel.mapInfo(fd);
-      this.#info = { ...info, typeName: mapTypeName(info.type) };
-    }
-    return this.#info;
-  }
-
-  /** The memory that the map takes and whether it is frozen, as of now. */
-  usage(): MapUsage {
-    return this.kernel.mapUsage(this.fd);
+    return RawMap.adopt({ kernel, fd: kernel.openMapById(id) });
   }
 
   /**
@@ -143,13 +66,7 @@ export class RawMap {
         `map "${this.name}": values have ${valueBytes} bytes, not ${value.length}`,
       );
     }
-    const flags = UPDATE_FLAGS[mode];
-    if (flags === undefined) {
-      throw new TypeError(
-        `map "${this.name}": the mode is "any", "noexist" or "exist", not "${mode}"`,
-      );
-    }
-    this.kernel.update(fd, key, value, flags);
+    this.kernel.update(fd, key, value, updateFlags(this.name, mode));
   }
 
   /** Removes a key; false if it is not there. */
@@ -175,70 +92,6 @@ export class RawMap {
       // The caller may have written into what it was given: go on from a copy.
       key = next.slice();
     }
-  }
-
-  /** Refuses writes by system calls from now on; programs still write. Linux 5.2. */
-  freeze(): void {
-    this.kernel.freeze(this.fd);
-  }
-
-  /**
-   * Pins the map at an absolute path on a BPF file system, so that it outlives the process. Missing
-   * directories are made.
-   *
-   * @throws SkepError `ERR_SKEP_PIN_PATH` for a path that cannot hold pins, with the remedy
-   * @throws SyscallError `EEXIST` if something is there already
-   */
-  pin(path: string): void {
-    const fd = this.fd;
-    const made = makePinDirectory(this.kernel, path);
-    try {
-      this.kernel.pin(fd, path);
-    } catch (error) {
-      removeDirectories(this.kernel, made);
-      throw error;
-    }
-    this.#pinPath = path;
-  }
-
-  /**
-   * Removes a pin of the map: the one at {@link RawMap.pinPath} if no path is given. The map stays
-   * usable through this handle. False if there was none.
-   */
-  unpin(path: string | null = this.#pinPath): boolean {
-    if (this.#fd < 0) {
-      throw new SkepError('ERR_SKEP_CLOSED', `map "${this.name}" is closed`);
-    }
-    if (path === null) {
-      return false;
-    }
-    checkPinPath(path);
-    if (path === this.#pinPath) {
-      this.#pinPath = null;
-    }
-    return this.kernel.unpin(path);
-  }
-
-  /** Closes the handle. The map lives on while it is pinned, or somebody else holds it. */
-  close(): void {
-    const fd = this.#fd;
-    this.#fd = -1;
-    if (fd >= 0) {
-      this.kernel.close(fd);
-    }
-  }
-
-  [Symbol.dispose](): void {
-    this.close();
-  }
-
-  [Symbol.for('nodejs.util.inspect.custom')](): string {
-    const info = this.#info;
-    const shape =
-      info === undefined
-        ? ''
-        : ` { ${info.typeName}, key ${info.keySize} bytes, value ${info.valueSize} bytes, ${info.maxEntries} entries }`;
-    return `RawMap "${this.name}"${this.closed ? ' (closed)' : ''}${shape}`;
   }
 
   #checkKey(key: Uint8Array): void {

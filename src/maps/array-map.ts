@@ -1,0 +1,56 @@
+/** Arrays: as many entries as were asked for, all there from the start. */
+
+import type { Codec } from '../codec/codec.ts';
+import { u32 } from '../codec/numbers.ts';
+import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
+import type { OpenOptions } from './map-handle.ts';
+import { type CreateOptions, createTyped, handleOf, openTyped } from './standalone.ts';
+import { TypedMap, type TypedSource } from './typed-map.ts';
+
+/**
+ * `BPF_MAP_TYPE_ARRAY`: entries 0 to `length - 1`. Entries cannot be removed.
+ *
+ * @example
+ * using limits = ArrayMap.create({ value: u64, maxEntries: 4 });
+ * limits.set(3, 100n);
+ */
+export class ArrayMap<V> extends TypedMap<number, V> {
+  /** The types of map that this class is for. */
+  static readonly types: readonly number[] = [BPF_MAP_TYPE.ARRAY];
+
+  /** @internal */
+  constructor(source: TypedSource<number, V>) {
+    super({ ...source, key: u32 }, ArrayMap.types);
+  }
+
+  /** Creates an array. @throws SyscallError as `BPF_MAP_CREATE` does */
+  static create<V>(options: CreateOptions & { readonly value: Codec<V, never> }): ArrayMap<V> {
+    const types = { key: u32, value: options.value };
+    return handleOf<TypedSource<number, V>, ArrayMap<V>>(
+      ArrayMap,
+      createTyped(BPF_MAP_TYPE.ARRAY, types, options),
+    );
+  }
+
+  /**
+   * Opens a pinned array.
+   *
+   * @throws SkepError `ERR_SKEP_MAP_KIND` if it is another kind of map, or its values have another
+   *   size
+   */
+  static openPinned<V>(
+    path: string,
+    types: { readonly value: Codec<V, never> },
+    options: OpenOptions = {},
+  ): ArrayMap<V> {
+    return handleOf<TypedSource<number, V>, ArrayMap<V>>(
+      ArrayMap,
+      openTyped(path, { key: u32, value: types.value }, options),
+    );
+  }
+
+  /** Number of entries. */
+  get length(): number {
+    return this.info().maxEntries;
+  }
+}

@@ -1,0 +1,75 @@
+/** Hashes, and hashes that forget what was used least recently. */
+
+import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
+import type { OpenOptions } from './map-handle.ts';
+import { type CreateOptions, createTyped, handleOf, openTyped, type Types } from './standalone.ts';
+import { TypedMap, type TypedSource } from './typed-map.ts';
+
+/**
+ * `BPF_MAP_TYPE_HASH` and `BPF_MAP_TYPE_LRU_HASH` (4.10): follows JavaScript's `Map`.
+ *
+ * @example
+ * using counts = HashMap.create({ key: u32, value: u64, maxEntries: 16 });
+ * counts.set(1, 5n);
+ * for (const [key, value] of counts) console.log(key, value);
+ */
+export class HashMap<K, V> extends TypedMap<K, V> {
+  /** The types of map that this class is for. */
+  static readonly types: readonly number[] = [BPF_MAP_TYPE.HASH, BPF_MAP_TYPE.LRU_HASH];
+
+  /** @internal */
+  constructor(source: TypedSource<K, V>) {
+    super(source, HashMap.types);
+  }
+
+  /**
+   * Creates a hash.
+   *
+   * @param options `lru: true` for one that drops old entries when it is full
+   * @throws SyscallError as `BPF_MAP_CREATE` does
+   */
+  static create<K, V>(
+    options: Types<K, V> & CreateOptions & { readonly lru?: boolean },
+  ): HashMap<K, V> {
+    const type = options.lru === true ? BPF_MAP_TYPE.LRU_HASH : BPF_MAP_TYPE.HASH;
+    const { key, value } = options;
+    return handleOf<TypedSource<K, V>, HashMap<K, V>>(
+      HashMap,
+      createTyped(type, { key, value }, options),
+    );
+  }
+
+  /**
+   * Opens a pinned hash.
+   *
+   * @throws SkepError `ERR_SKEP_MAP_KIND` if it is another kind of map, or its keys or values have
+   *   another size
+   */
+  static openPinned<K, V>(
+    path: string,
+    types: Types<K, V>,
+    options: OpenOptions = {},
+  ): HashMap<K, V> {
+    const { key, value } = types;
+    return handleOf<TypedSource<K, V>, HashMap<K, V>>(
+      HashMap,
+      openTyped(path, { key, value }, options),
+    );
+  }
+
+  /** Removes a key; false if it is not there. */
+  delete(key: K): boolean {
+    const fd = this.fd;
+    return this.kernel.delete(fd, this.writeKey(key));
+  }
+
+  /** Removes a key and gives its value, in one step (5.14); undefined if it is not there. */
+  lookupAndDelete(key: K): V | undefined {
+    return this.takeValue(key);
+  }
+
+  /** Removes every entry, in batches where the kernel has them; the number removed. */
+  clear(): number {
+    return this.removeAll();
+  }
+}
