@@ -2,7 +2,9 @@
 
 import { ObjectFile } from '../loader/object-file.ts';
 import { inspect } from '../obj/inspection.ts';
+import { naming } from './object-errors.ts';
 import type { InspectOptions } from './program.ts';
+import { print, printJson, standardOutput } from './terminal.ts';
 
 /**
  * Prints what is in an object.
@@ -10,18 +12,17 @@ import type { InspectOptions } from './program.ts';
  * @throws SkepError `ERR_SKEP_FILE`, and whatever reading the object throws
  */
 export async function inspectCommand(file: string, options: InspectOptions): Promise<void> {
-  const object = ObjectFile.open(file);
-  const inspection = inspect(object);
+  const object = naming(file, () => ObjectFile.open(file));
+  const inspection = naming(file, () => inspect(object));
   if (options.json) {
-    process.stdout.write(`${JSON.stringify(inspection, null, 2)}\n`);
+    printJson(inspection);
     return;
   }
   if (options.diagram) {
     const { drawDiagram } = await import('./mermaid.ts');
-    process.stdout.write(drawDiagram(inspection));
+    print(drawDiagram(inspection));
     return;
   }
   const { describeObject } = await import('./inspect-text.ts');
-  const { standardOutput } = await import('./terminal.ts');
-  process.stdout.write(describeObject(inspection, object.btf !== undefined, standardOutput()));
+  print(describeObject(inspection, object.btf !== undefined, standardOutput()));
 }

@@ -8,7 +8,8 @@ import type {
 } from '../obj/inspection.ts';
 import { suggestSection } from '../obj/sections.ts';
 import { mapFlagNames } from '../uapi/map-flags.ts';
-import { type Column, type Row, renderTable } from './table.ts';
+import { entriesText, flagsText, mapExtraText } from './map-words.ts';
+import { type Column, NO_BREAK_SPACE, type Row, renderTable } from './table.ts';
 import { printable, type Terminal } from './terminal.ts';
 
 /**
@@ -38,6 +39,7 @@ export function describeObject(
   return parts.join('\n');
 }
 
+/** `demo.bpf.o: little-endian, license "GPL", with BTF`. */
 function heading(inspection: Inspection, hasBtf: boolean, terminal: Terminal): string {
   const { file, byteOrder, license } = inspection;
   const about = [
@@ -48,17 +50,18 @@ function heading(inspection: Inspection, hasBtf: boolean, terminal: Terminal): s
   return `${terminal.bold(printable(file))}: ${about.join(', ')}\n`;
 }
 
+// Most objects use few of these; a column that has nothing to say is left out.
 const MAP_COLUMNS: readonly Column[] = [
-  { title: 'MAP' },
-  { title: 'TYPE' },
-  { title: 'KEY' },
-  { title: 'VALUE' },
-  { title: 'ENTRIES', numeric: true },
-  { title: 'FLAGS' },
-  { title: 'MAP_EXTRA', numeric: true },
-  { title: 'NUMA NODE', numeric: true },
-  { title: 'PINNED' },
-  { title: 'SECTION' },
+  { title: 'MAP', kind: 'name' },
+  { title: 'TYPE', kind: 'name' },
+  { title: 'KEY', kind: 'text' },
+  { title: 'VALUE', kind: 'text' },
+  { title: 'ENTRIES', kind: 'number' },
+  { title: 'FLAGS', kind: 'text' },
+  { title: 'MAP_EXTRA', kind: 'number' },
+  { title: 'NUMA NODE', kind: 'number' },
+  { title: 'PINNED', kind: 'name' },
+  { title: 'SECTION', kind: 'text' },
 ];
 
 function mapRows(maps: readonly InspectedMap[]): Row[] {
@@ -91,8 +94,9 @@ function mapRow(map: InspectedMap, label: string, withSection: boolean): string[
     typeText(map.key, map.keySize),
     typeText(map.value, map.valueSize),
     entriesText(map.type, map.maxEntries),
-    mapFlagNames(map.flags).join(' | '),
-    map.mapExtra === '0' ? '' : `0x${BigInt(map.mapExtra).toString(16)}`,
+    flagsText(map.flags),
+    mapExtraText(map.mapExtra),
+    // Without the flag the kernel does not look at the number.
     isNumaNode ? `${map.numaNode}` : '',
     map.pinning === 'by-name' ? 'by name' : '',
     withSection ? printable(map.section) : '',
@@ -101,32 +105,21 @@ function mapRow(map: InspectedMap, label: string, withSection: boolean): string[
 
 /** `struct flow_key, 16 B`; the size alone where that is all there is. */
 function typeText(spelling: string | null, size: number): string {
+  const bytes = `${size}${NO_BREAK_SPACE}B`;
   if (spelling !== null) {
-    return `${printable(spelling)}, ${size} B`;
+    return `${printable(spelling)}, ${bytes}`;
   }
-  return size === 0 ? '' : `${size} B`;
-}
-
-/** In some types of map `max_entries` is no number of entries. */
-function entriesText(type: string, maxEntries: number): string {
-  switch (type) {
-    case 'ringbuf':
-    case 'user_ringbuf':
-      return `${maxEntries} B`;
-    case 'arena':
-      return `${maxEntries} ${maxEntries === 1 ? 'page' : 'pages'}`;
-    default:
-      return `${maxEntries}`;
-  }
+  return size === 0 ? '' : bytes;
 }
 
 const DATA_COLUMNS: readonly Column[] = [
-  { title: 'DATA' },
-  { title: 'OFFSET', numeric: true },
-  { title: 'SIZE', numeric: true },
-  { title: 'TYPE' },
+  { title: 'DATA', kind: 'name' },
+  { title: 'OFFSET', kind: 'number' },
+  { title: 'SIZE', kind: 'number' },
+  { title: 'TYPE', kind: 'text' },
 ];
 
+/** A section, then its variables below it. */
 function dataRows(section: InspectedData): Row[] {
   const { name, size, readOnly, variables } = section;
   return [
@@ -140,16 +133,18 @@ function dataRows(section: InspectedData): Row[] {
   ];
 }
 
+// What a program is attached to is in the name of its section, too.
 const PROGRAM_COLUMNS: readonly Column[] = [
-  { title: 'PROGRAM' },
-  { title: 'SECTION' },
-  { title: 'TYPE' },
-  { title: 'ATTACH TYPE' },
-  { title: 'ATTACH TO' },
-  { title: 'INSNS', numeric: true },
-  { title: 'NOTES' },
+  { title: 'PROGRAM', kind: 'name' },
+  { title: 'SECTION', kind: 'text' },
+  { title: 'TYPE', kind: 'name' },
+  { title: 'ATTACH TYPE', kind: 'text' },
+  { title: 'ATTACH TO', kind: 'repetition' },
+  { title: 'INSNS', kind: 'number' },
+  { title: 'NOTES', kind: 'name' },
 ];
 
+/** A program, and below it what its section may have been meant to be, if that is not known. */
 function programRows(program: InspectedProgram): Row[] {
   const notes = [
     ...(program.sleepable ? ['sleepable'] : []),

@@ -5,7 +5,7 @@
 
 import { readFileSync } from 'node:fs';
 import { Command, Option } from 'commander';
-import { printable } from './terminal.ts';
+import { print, printable, printError } from './terminal.ts';
 import { collectNumber, collectPath } from './usage.ts';
 
 /** Options of `skep inspect`. */
@@ -32,7 +32,8 @@ const MAP_HELP = `
 MAP is the path of a pin, or two words: id N, with N decimal or 0x hex.`;
 
 const EXIT_HELP = `
-Exit status: 0 done, 1 failed, 2 wrong usage. Data goes to stdout, everything else to stderr.`;
+Exit status: 0 done, 1 failed, 2 wrong usage. Data goes to stdout, all else to
+stderr.`;
 
 /** Builds the command line. Errors of parsing are printed, then thrown as `CommanderError`. */
 export function createProgram(): Command {
@@ -41,8 +42,13 @@ export function createProgram(): Command {
     .version(packageVersion(), '-V, --version', 'print the version')
     .option('--verbose', 'print stack traces and causes of errors')
     .helpOption('-h, --help', 'print help')
+    .helpCommand('help [command]', 'print help on a command')
     .configureHelp({ showGlobalOptions: true })
-    .configureOutput({ outputError: (text, write) => write(asOurs(text)) })
+    .configureOutput({
+      writeOut: print,
+      writeErr: printError,
+      outputError: (text) => printError(asOurs(text)),
+    })
     .exitOverride();
   // Inherited by the commands added from here on.
   addInspect(program);
@@ -52,14 +58,15 @@ export function createProgram(): Command {
     'after',
     `
 Examples:
-  skep inspect demo.bpf.o                           what is in an object; needs no privileges
-  skep load demo.bpf.o --pin-dir /sys/fs/bpf/demo   create its maps and keep them
-  skep map dump /sys/fs/bpf/demo/flows              the entries of a map
+  skep inspect demo.bpf.o                          what is in an object
+  skep load demo.bpf.o --pin-dir /sys/fs/bpf/demo  create its maps and keep them
+  skep map dump /sys/fs/bpf/demo/flows             the entries of a map
 ${EXIT_HELP}`,
   );
   return program;
 }
 
+/** `skep inspect`. The plainest use of it does not get here: see `run.ts`. */
 function addInspect(program: Command): void {
   program
     .command('inspect')
@@ -84,12 +91,13 @@ Examples:
     });
 }
 
+/** `skep load`. */
 function addLoad(program: Command): void {
   program
     .command('load')
     .summary('create the maps of an object, and pin them')
     .description(
-      'Creates the maps of a compiled object, fills and pins them, or opens the ones that are pinned already. Either all of it happens, or nothing is left. What is not pinned is gone when the command ends.',
+      'Creates the maps of a compiled object, fills and pins them, or opens the ones that are pinned already. Either all of it happens, or nothing is left. What is not pinned is gone when the command ends. Programs are not loaded.',
     )
     .argument('<FILE>', 'a compiled object, usually *.bpf.o')
     .option('--pin-dir <DIR>', 'pin every map of .maps in DIR, on a BPF file system')
@@ -104,14 +112,17 @@ function addLoad(program: Command): void {
     .addHelpText(
       'after',
       `
-Without --pin-dir and --pin, only maps declared as pinned by name are, in /sys/fs/bpf.
+Without --pin-dir and --pin, only maps declared as pinned by name are pinned, in
+/sys/fs/bpf.
 
-Each step is printed with what became of it: done; absent (no pin, so the map is created); reused
-(a pinned map is used); refused (the kernel did not take the types, and maps go without).
+Each step is printed with what became of it: done; absent: there is no pin, so
+the map is created; reused: a pinned map is used; refused: the kernel did not
+take the types, and maps go without them.
 
-JSON: { format: 1, file, steps: [{ step, map, ..., outcome }], maps: [{ name, id, type, pinPath,
-reused }], omitted: [{ map, reason }] }; with --plan { format: 1, file, plan: [{ step, map, ... }],
-omitted }. 64-bit numbers are decimal strings; of contents only the number of bytes is given.
+JSON documents: { format: 1, file, steps: [{ step, map, ..., outcome }],
+maps: [{ name, id, type, pinPath, reused }], omitted: [{ map, reason }] }, and
+with --plan { format: 1, file, plan: [{ step, map, ... }], omitted }. Numbers of
+64 bits are decimal strings; of contents only the number of bytes is given.
 
 Examples:
   skep load demo.bpf.o --pin-dir /sys/fs/bpf/demo
@@ -124,6 +135,7 @@ Examples:
     });
 }
 
+/** `skep map` and the commands below it. */
 function addMap(program: Command): void {
   const map = program
     .command('map')
@@ -149,6 +161,7 @@ Examples:
 function addMapList(map: Command): void {
   map
     .command('list')
+    .summary('list all maps')
     .description('Lists all maps of the kernel (needs CAP_SYS_ADMIN). Sizes are in bytes.')
     .option('--json', 'print one JSON document: { format: 1, maps: [{ id, type, name, ... }] }')
     .addHelpText(
@@ -167,6 +180,7 @@ Examples:
 function addMapShow(map: Command): void {
   map
     .command('show')
+    .summary('show one map')
     .description('Shows what the kernel says of one map. Sizes are in bytes.')
     .usage('[options] MAP')
     .argument('<MAP...>', 'the path of a pin, or: id N')
@@ -187,6 +201,7 @@ Examples:
 function addMapDump(map: Command): void {
   map
     .command('dump')
+    .summary('print the entries of a map')
     .description('Prints the entries of a map, keys and values as bytes in hexadecimal.')
     .usage('[options] MAP')
     .argument('<MAP...>', 'the path of a pin, or: id N')
@@ -194,8 +209,9 @@ function addMapDump(map: Command): void {
     .addHelpText(
       'after',
       `
-Values of per-CPU maps are one for each possible CPU, in JSON an array. Maps of maps give the id of
-the inner map, program arrays that of the program, as a number.
+Bytes are in the order of memory. Per-CPU maps have a value for each possible
+CPU, in JSON an array. Maps of maps give the id of the inner map, program arrays
+that of the program, as a number.
 
 Examples:
   skep map dump /sys/fs/bpf/demo/flows
@@ -210,6 +226,7 @@ Examples:
 function addMapPin(map: Command): void {
   map
     .command('pin')
+    .summary('pin a map')
     .description('Pins a map, so that it outlives who created it. Missing directories are made.')
     .usage('[options] MAP PATH')
     .argument('<MAP PATH...>', 'the path of a pin, or: id N; then the path of the new pin')
@@ -226,6 +243,7 @@ Examples:
     });
   map
     .command('unpin')
+    .summary('remove the pin of a map')
     .description('Removes a pin. The map itself goes when nothing else uses it.')
     .argument('<PATH>', 'the path of a pin of a map')
     .addHelpText(
@@ -246,6 +264,7 @@ function asOurs(text: string): string {
   return `skep: ${printable(message.replace(/\s*\n\s*/g, ' '))}\n`;
 }
 
+/** The version in package.json. */
 function packageVersion(): string {
   // Two levels below the root of the package, for src/cli/ and dist/cli/ alike.
   const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');

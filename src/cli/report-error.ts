@@ -2,7 +2,7 @@
 
 import { inspect } from 'node:util';
 import { SkepError } from '../errors.ts';
-import { printable } from './terminal.ts';
+import { printable, printError } from './terminal.ts';
 import { CommandError, UsageError } from './usage.ts';
 
 /**
@@ -15,16 +15,17 @@ export function reportError(error: unknown, verbose: boolean): boolean {
   warn(describeError(error));
   if (verbose) {
     const details = inspect(error, { depth: 8 }).split('\n').map(printable).join('\n');
-    process.stderr.write(`${details}\n`);
+    printError(`${details}\n`);
   }
   return error instanceof UsageError;
 }
 
 /** Prints one line on stderr that is not part of the output. */
 export function warn(message: string): void {
-  process.stderr.write(`skep: ${oneLine(message)}\n`);
+  printError(`skep: ${oneLine(message)}\n`);
 }
 
+/** An error's message; of those that nobody foresaw, also what to do about them. */
 function describeError(error: unknown): string {
   if (error instanceof SkepError) {
     return `${error.message} [${error.code}]`;
@@ -40,6 +41,7 @@ function describeError(error: unknown): string {
   return `this is a defect of skep, please report it with the output of --verbose: ${message}`;
 }
 
+/** Scripts read stderr by lines: one error, one line. */
 function oneLine(message: string): string {
   return printable(message.trim().replace(/\s*\n\s*/g, ' '));
 }

@@ -1,7 +1,6 @@
 /** Runs one command line and turns however it ends into an exit status. */
 
-import { CommanderError } from 'commander';
-import { createProgram } from './program.ts';
+import type { Command } from 'commander';
 
 /** Everything went well, or help or the version was asked for. */
 const EXIT_DONE = 0;
@@ -18,17 +17,35 @@ const EXIT_USAGE = 2;
  *   stderr
  */
 export async function run(args: readonly string[]): Promise<number> {
-  const program = createProgram();
+  let program: Command | undefined;
   try {
+    const file = plainInspection(args);
+    if (file !== undefined) {
+      const { inspectCommand } = await import('./inspect-command.ts');
+      await inspectCommand(file, {});
+      return EXIT_DONE;
+    }
+    const { createProgram } = await import('./program.ts');
+    program = createProgram();
     await program.parseAsync(args, { from: 'user' });
     return EXIT_DONE;
   } catch (error) {
+    const { CommanderError } = await import('commander');
     if (error instanceof CommanderError) {
       // Commander has printed it, or what was asked for.
       return error.exitCode === 0 ? EXIT_DONE : EXIT_USAGE;
     }
     const { reportError } = await import('./report-error.ts');
-    const isUsage = reportError(error, program.opts()['verbose'] === true);
+    const isUsage = reportError(error, program?.opts().verbose === true);
     return isUsage ? EXIT_USAGE : EXIT_FAILED;
   }
+}
+
+/**
+ * The file of `skep inspect FILE`: with no option there is nothing to parse, and loading the parser
+ * takes longer than inspecting an object. Everything else is commander's.
+ */
+function plainInspection(args: readonly string[]): string | undefined {
+  const [command, file] = args;
+  return command === 'inspect' && args.length === 2 && !file?.startsWith('-') ? file : undefined;
 }

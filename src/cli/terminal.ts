@@ -1,4 +1,4 @@
-/** What the output goes to: how wide it is, whether it has colours, and what must not reach it. */
+/** Where output goes: how wide that is, whether it has colours, and what must not reach it. */
 
 /** How to lay text out. */
 export interface Terminal {
@@ -15,13 +15,52 @@ export interface Terminal {
 export function standardOutput(): Terminal {
   const { stdout } = process;
   const styled = stdout.isTTY === true && stdout.hasColors();
-  const given = Number(process.env['COLUMNS']);
+  const given = Number(process.env.COLUMNS);
   const wanted = Number.isInteger(given) && given > 0 ? given : Number.POSITIVE_INFINITY;
   return {
     // A pseudo-terminal that nobody has given a size has 0 columns.
     width: stdout.isTTY === true && stdout.columns > 0 ? stdout.columns : wanted,
     bold: styled ? (text) => `\u001b[1m${text}\u001b[22m` : (text) => text,
   };
+}
+
+/** Prints what the command was asked for. */
+export function print(text: string): void {
+  write(process.stdout, text);
+}
+
+/** Prints a document. */
+export function printJson(document: object): void {
+  print(`${JSON.stringify(document, null, 2)}\n`);
+}
+
+/** Prints what is said about it. */
+export function printError(text: string): void {
+  write(process.stderr, text);
+}
+
+const watched = new Set<NodeJS.WriteStream>();
+
+function write(stream: NodeJS.WriteStream, text: string): void {
+  // Only streams that are used are looked at: opening one takes Node.js a millisecond or two.
+  if (!watched.has(stream)) {
+    watched.add(stream);
+    stream.on('error', endOutput);
+  }
+  stream.write(text);
+}
+
+/**
+ * Whoever reads the output has seen enough, as `head` does: no failure of ours. What was done stays
+ * done, since writes to pipes are synchronous on Linux and this is told of them only afterwards.
+ */
+function endOutput(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE') {
+    // A full disk, say. If it is stderr that fails, the status has to do.
+    process.exitCode = 1;
+    printError(`skep: the output cannot be written: ${error.message}\n`);
+  }
+  process.exit();
 }
 
 // Control characters, and the ones that turn the direction of text around.

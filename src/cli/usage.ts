@@ -16,6 +16,7 @@ export class CommandError extends Error {
   }
 }
 
+/** Entries and ids have 32 bits in the kernel. */
 const U32_MAX = 0xffff_ffff;
 
 /** A 32-bit number, decimal or with `0x`; undefined for anything else. */
@@ -51,6 +52,7 @@ export function collectNumber(
   return new Map(before).set(name, number);
 }
 
+/** Splits at the first `=`: names of maps have none, paths may. */
 function splitAssignment(
   argument: string,
   before: ReadonlyMap<string, unknown>,

@@ -1,0 +1,152 @@
+/** `skep map list`, `show`, `pin` and `unpin`: the maps of the running kernel. */
+
+import { SyscallError } from '../errors.ts';
+import { linuxKernel } from '../kernel/linux.ts';
+import { RawMap } from '../maps/raw-map.ts';
+import { type ListedMap, listedMap, type ShownMap, shownMap } from './kernel-map.ts';
+import { entriesText, flagsText, mapExtraText } from './map-words.ts';
+import type { JsonOption } from './program.ts';
+import { type Column, renderTable } from './table.ts';
+import { print, printable, printJson, standardOutput, type Terminal } from './terminal.ts';
+import { CommandError, type MapReference, parseMapReference } from './usage.ts';
+
+/** Prints all maps of the kernel. @throws SyscallError `EPERM` without CAP_SYS_ADMIN */
+export function listMaps(options: JsonOption): void {
+  const maps = [...eachMap()];
+  if (options.json) {
+    printJson({ format: 1, maps });
+  } else if (maps.length === 0) {
+    print('the kernel has no maps\n');
+  } else {
+    const rows = maps.map(listRow);
+    print(renderTable(LIST_COLUMNS, rows, standardOutput()));
+  }
+}
+
+/** Prints one map. @throws UsageError, SyscallError `ENOENT` if there is none */
+export function showMap(words: readonly string[], options: JsonOption): void {
+  const map = openMap(parseMapReference(words, 0).map);
+  try {
+    const shown = shownMap(map);
+    if (options.json) {
+      printJson({ format: 1, map: shown });
+    } else {
+      print(describeMap(shown, standardOutput()));
+    }
+  } finally {
+    map.close();
+  }
+}
+
+/** Pins a map at one more path. @throws UsageError, SkepError as `RawMap.pin` does */
+export function pinMap(words: readonly string[]): void {
+  const { map: reference, rest } = parseMapReference(words, 1);
+  const path = rest[0]!;
+  const map = openMap(reference);
+  try {
+    map.pin(path);
+    print(`pinned ${titleOf(map)} at ${printable(path)}\n`);
+  } finally {
+    map.close();
+  }
+}
+
+/**
+ * Removes the pin of a map. It is opened first: a pin of a program is none of our business.
+ *
+ * @throws SyscallError `ENOENT` if there is no pin, `EINVAL` if it is not a map's
+ */
+export function unpinMap(path: string): void {
+  const map = openMap({ by: 'path', path });
+  try {
+    if (!map.unpin()) {
+      throw new CommandError(`${path}: the pin was removed by somebody else meanwhile`);
+    }
+    print(`unpinned ${titleOf(map)} from ${printable(path)}\n`);
+  } finally {
+    map.close();
+  }
+}
+
+/** Opens the map that the command line names; the caller closes it. Reading is all it is for. */
+export function openMap(reference: MapReference): RawMap {
+  return reference.by === 'id'
+    ? RawMap.openById(reference.id)
+    : RawMap.openPinned(reference.path, { access: 'read-only' });
+}
+
+/** A map by its name, for messages: `"flows" (hash, id 12)`. */
+export function titleOf(map: RawMap): string {
+  const { id, typeName } = map.info();
+  return map.name === '' ? `map ${id} (${typeName})` : `"${map.name}" (${typeName}, id ${id})`;
+}
+
+/** The maps of the kernel, by ascending id, each open only while it is looked at. */
+function* eachMap(): Generator<ListedMap> {
+  const kernel = linuxKernel();
+  for (let id = kernel.nextMapId(0); id !== null; id = kernel.nextMapId(id)) {
+    let map: RawMap;
+    try {
+      map = RawMap.openById(id);
+    } catch (error) {
+      if (error instanceof SyscallError && error.errnoName === 'ENOENT') {
+        // Gone since its id was told.
+        continue;
+      }
+      throw error;
+    }
+    try {
+      yield listedMap(map);
+    } finally {
+      map.close();
+    }
+  }
+}
+
+// Sizes and memory in bytes, as the help says.
+const LIST_COLUMNS: readonly Column[] = [
+  { title: 'ID', kind: 'number' },
+  { title: 'TYPE', kind: 'name' },
+  { title: 'NAME', kind: 'name' },
+  { title: 'KEY', kind: 'number' },
+  { title: 'VALUE', kind: 'number' },
+  { title: 'ENTRIES', kind: 'number' },
+  { title: 'MEMORY', kind: 'number' },
+  { title: 'FLAGS', kind: 'text' },
+  { title: 'FROZEN', kind: 'name' },
+];
+
+function listRow(map: ListedMap): string[] {
+  return [
+    `${map.id}`,
+    map.type,
+    printable(map.name),
+    `${map.keySize}`,
+    `${map.valueSize}`,
+    entriesText(map.type, map.maxEntries),
+    map.memoryBytes === null ? '' : `${map.memoryBytes}`,
+    flagsText(map.flags),
+    map.frozen ? 'frozen' : '',
+  ];
+}
+
+/** One line for each property. */
+function describeMap(map: ShownMap, terminal: Terminal): string {
+  const frozen = map.frozen === null ? 'not known' : map.frozen ? 'yes' : 'no';
+  const types = `key type ${map.keyTypeId}, value type ${map.valueTypeId}`;
+  const properties: readonly (readonly [string, string])[] = [
+    ['id', `${map.id}`],
+    ['type', map.type],
+    ['name', map.name === '' ? 'none' : printable(map.name)],
+    ['key', `${map.keySize} bytes`],
+    ['value', `${map.valueSize} bytes`],
+    ['entries', entriesText(map.type, map.maxEntries)],
+    ['flags', flagsText(map.flags) || 'none'],
+    ['memory', map.memoryBytes === null ? 'not known' : `${map.memoryBytes} bytes`],
+    ['frozen', frozen],
+    ['BTF', map.btfId === 0 ? 'none' : `id ${map.btfId}, ${types}`],
+    ['map_extra', mapExtraText(map.mapExtra) || 'none'],
+    ['pin path', map.pinPath === null ? 'not known' : printable(map.pinPath)],
+  ];
+  return properties.map(([name, value]) => `${terminal.bold(name.padEnd(9))}  ${value}\n`).join('');
+}
