@@ -73,6 +73,17 @@ if (existsSync(report)) {
   failed = totals.numFailedTests;
   const skipped = totals.numPendingTests + totals.numTodoTests;
   const line = `${totals.numPassedTests} passed, ${failed} failed`;
+  for (const { fullName } of totals.testResults
+    .flatMap(
+      (/** @type {{ assertionResults: { status: string, fullName: string }[] }} */ file) =>
+        file.assertionResults,
+    )
+    .filter(
+      (/** @type {{ status: string }} */ { status }) =>
+        status === 'pending' || status === 'skipped',
+    )) {
+    console.log(`skipped: ${fullName}`);
+  }
   console.log(skipped > 0 ? `${line}, ${skipped} skipped` : line);
 }
 rmSync(output, { recursive: true, force: true });

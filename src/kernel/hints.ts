@@ -28,7 +28,8 @@ const OTHER: Readonly<Record<string, string>> = {
   'BPF_OBJ_PIN EEXIST': 'something is pinned there already',
   'BPF_OBJ_PIN ENOENT': 'the directory does not exist',
   'BPF_OBJ_GET ENOENT': 'nothing is pinned there',
-  'BPF_OBJ_GET EACCES': 'it is a directory or an ordinary file, not a pin, or it may not be read',
+  'BPF_OBJ_GET EACCES':
+    'this user may not open it (pins are made for their owner alone), or it is no pin but a directory',
   'BPF_MAP_FREEZE EBUSY': 'the map is mapped into memory for writing, or frozen already',
   'BPF_MAP_GET_FD_BY_ID ENOENT': 'there is no map with that id',
 };

@@ -1,7 +1,7 @@
 /** The steps of a load, as data: what a plan consists of, and what is reported as it runs. */
 
 import { mapFlagNames } from '../uapi/map-flags.ts';
-import { mapTypeName } from '../uapi/map-types.ts';
+import { BPF_MAP_TYPE, mapTypeName } from '../uapi/map-types.ts';
 import type { MapShape } from './shapes.ts';
 
 interface OfMap {
@@ -124,17 +124,31 @@ export function describeStep(step: Step): string {
   }
 }
 
-/** A shape in words: `hash, key 4 bytes, value 8 bytes, 1024 entries, flags no_prealloc`. */
+/** A shape in words: `hash, key 4 bytes, value 8 bytes, 1024 entries, flags NO_PREALLOC`. */
 export function describeShape(shape: MapShape): string {
+  const { type, keySize, valueSize, maxEntries } = shape;
   const flags = mapFlagNames(shape.flags);
-  const parts = [
-    mapTypeName(shape.type),
-    `key ${shape.keySize} bytes`,
-    `value ${shape.valueSize} bytes`,
-    `${shape.maxEntries} entries`,
-  ];
+  const isRing = type === BPF_MAP_TYPE.RINGBUF || type === BPF_MAP_TYPE.USER_RINGBUF;
+  const parts = [mapTypeName(type)];
+  if (keySize > 0) {
+    parts.push(`key ${count(keySize, 'byte')}`);
+  }
+  if (valueSize > 0) {
+    parts.push(`value ${count(valueSize, 'byte')}`);
+  }
+  if (isRing) {
+    parts.push(count(maxEntries, 'byte'));
+  } else if (type === BPF_MAP_TYPE.ARENA) {
+    parts.push(count(maxEntries, 'page'));
+  } else if (maxEntries > 0) {
+    parts.push(maxEntries === 1 ? '1 entry' : `${maxEntries} entries`);
+  }
   if (flags.length > 0) {
     parts.push(`flags ${flags.join(' | ')}`);
   }
   return parts.join(', ');
+}
+
+function count(number: number, unit: string): string {
+  return `${number} ${unit}${number === 1 ? '' : 's'}`;
 }

@@ -44,7 +44,7 @@ describe('skep load --plan', () => {
       ...['--max-entries', 'flows=0x20', '--max-entries', 'events=131072'],
     ]);
     expect(stdout).toMatch(/ create "flows": hash, .* 32 entries$/m);
-    expect(stdout).toMatch(/ create "events": ringbuf, .* 131072 entries$/m);
+    expect(stdout).toMatch(/ create "events": ringbuf, 131072 bytes$/m);
     expect(stdout).toMatch(/ pin "events" at \/sys\/fs\/bpf\/new\/events$/m);
   });
 
