@@ -1,0 +1,140 @@
+/*
+ * The kernel's own BTF: loading it, and looking names up in it.
+ *
+ * usage: kernel-btf SAMPLES SAMPLE_MS WARM_UP_MS open|find|held NAMES
+ *
+ * NAMES is a file with lines of a kind and a name. `open` loads and frees; `find` looks all names up
+ * in between; `held` measures nothing but the heap that is in use after loading, and after looking
+ * all names up too.
+ */
+#include <malloc.h>
+#include <bpf/btf.h>
+#include "measure.h"
+
+#define MAX_NAMES 4096
+
+static struct {
+	__u32 kind;
+	const char *name;
+	int id;
+} wanted[MAX_NAMES];
+static int wanted_count;
+
+static __u32 kind_number(const char *kind)
+{
+	static const struct {
+		const char *name;
+		__u32 number;
+	} kinds[] = {
+		{ "struct", BTF_KIND_STRUCT },
+		{ "func", BTF_KIND_FUNC },
+		{ "typedef", BTF_KIND_TYPEDEF },
+		{ "enum", BTF_KIND_ENUM },
+	};
+
+	for (size_t index = 0; index < sizeof(kinds) / sizeof(kinds[0]); index++)
+		if (!strcmp(kinds[index].name, kind))
+			return kinds[index].number;
+	fail("reading a kind");
+	return 0;
+}
+
+static void read_names(const char *path)
+{
+	size_t size;
+	char *text = read_whole(path, &size);
+
+	for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
+		char *space = strchr(line, ' ');
+
+		if (!space || wanted_count == MAX_NAMES)
+			fail("reading a name");
+		*space = 0;
+		wanted[wanted_count].kind = kind_number(line);
+		wanted[wanted_count].name = space + 1;
+		wanted_count++;
+	}
+}
+
+static struct btf *load(void)
+{
+	struct btf *btf = btf__load_vmlinux_btf();
+
+	if (!btf)
+		fail("btf__load_vmlinux_btf");
+	return btf;
+}
+
+static long find_all(struct btf *btf)
+{
+	long sum = 0;
+
+	for (int index = 0; index < wanted_count; index++) {
+		wanted[index].id =
+			btf__find_by_name_kind(btf, wanted[index].name, wanted[index].kind);
+		sum += wanted[index].id;
+	}
+	return sum;
+}
+
+static long open_btf(void)
+{
+	struct btf *btf = load();
+	long types = btf__type_cnt(btf);
+
+	btf__free(btf);
+	return types;
+}
+
+static long open_and_find(void)
+{
+	struct btf *btf = load();
+	long sum = find_all(btf);
+
+	btf__free(btf);
+	return sum;
+}
+
+static size_t heap_bytes(void)
+{
+	struct mallinfo2 info = mallinfo2();
+
+	return info.uordblks + info.hblkhd;
+}
+
+static void print_facts(void)
+{
+	size_t before = heap_bytes(), opened, found;
+	struct btf *btf = load();
+
+	opened = heap_bytes();
+	find_all(btf);
+	found = heap_bytes();
+	printf("{ \"facts\": { \"version\": \"%s\", \"types\": %u, \"openedHeapBytes\": %zu, "
+	       "\"foundHeapBytes\": %zu, \"ids\": [",
+	       libbpf_version_string(), btf__type_cnt(btf), opened - before, found - before);
+	for (int index = 0; index < wanted_count; index++)
+		printf("%s%d", index ? ", " : "", wanted[index].id);
+	printf("] }");
+	btf__free(btf);
+}
+
+int main(int argc, char **argv)
+{
+	struct plan plan = read_plan(argc, argv);
+	struct measurement measurement = { 0 };
+
+	if (argc != 6)
+		fail("reading open|find|held NAMES");
+	libbpf_set_print(silence);
+	read_names(argv[5]);
+	if (!strcmp(argv[4], "open"))
+		measurement = measure(open_btf, plan);
+	else if (!strcmp(argv[4], "find"))
+		measurement = measure(open_and_find, plan);
+	else if (strcmp(argv[4], "held"))
+		fail("reading open|find|held");
+	print_facts();
+	print_measurement(measurement);
+	return 0;
+}

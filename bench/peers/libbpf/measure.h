@@ -1,0 +1,134 @@
+/*
+ * How a subject measures itself, in C: the protocol of bench/measure.mjs, which says what the
+ * arguments and the printed fields mean. A subject calls measure() and print_measurement(), and
+ * prints its facts in between.
+ */
+#ifndef MEASURE_H
+#define MEASURE_H
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <bpf/libbpf.h>
+
+/* How warming up ends; see bench/measure.mjs. */
+#define WARM_UP_WINDOWS 5
+#define FASTER 0.98
+#define MAX_WINDOWS 40
+
+struct plan {
+	long samples;
+	double sample_ms;
+	double warm_up_ms;
+};
+
+struct measurement {
+	double first_ns;
+	long iterations;
+	long count;
+	double *samples_ns;
+};
+
+/* Where operations put what they computed, so that the compiler keeps all of it. */
+static volatile long sink;
+
+static void fail(const char *what)
+{
+	fprintf(stderr, "%s failed\n", what);
+	exit(1);
+}
+
+static double now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1e9 + now.tv_nsec;
+}
+
+static double time_ns(long (*operation)(void), long iterations)
+{
+	double start = now_ns();
+
+	for (long done = 0; done < iterations; done++)
+		sink += operation();
+	return now_ns() - start;
+}
+
+static struct plan read_plan(int argc, char **argv)
+{
+	if (argc < 4)
+		fail("reading SAMPLES SAMPLE_MS WARM_UP_MS");
+	return (struct plan){ atol(argv[1]), atof(argv[2]), atof(argv[3]) };
+}
+
+static double mean_of_window(long (*operation)(void), double window_ns)
+{
+	double total = 0;
+	long count = 0;
+
+	while (total < window_ns) {
+		total += time_ns(operation, 1);
+		count++;
+	}
+	return count ? total / count : 0;
+}
+
+static struct measurement measure(long (*operation)(void), struct plan plan)
+{
+	struct measurement out = { .first_ns = time_ns(operation, 1), .count = plan.samples };
+	double fastest = 1e300;
+
+	for (int window = 0, idle = 0; idle < WARM_UP_WINDOWS && window < MAX_WINDOWS; window++) {
+		double mean = mean_of_window(operation, plan.warm_up_ms * 1e6 / WARM_UP_WINDOWS);
+
+		idle = mean < fastest * FASTER ? 0 : idle + 1;
+		if (mean < fastest)
+			fastest = mean;
+	}
+	out.iterations = (long)(plan.sample_ms * 1e6 / (fastest < 1 ? 1 : fastest) + 0.5);
+	if (out.iterations < 1)
+		out.iterations = 1;
+	out.samples_ns = calloc(plan.samples + 1, sizeof(double));
+	if (!out.samples_ns)
+		fail("allocating");
+	for (long sample = 0; sample < plan.samples; sample++)
+		out.samples_ns[sample] = time_ns(operation, out.iterations) / out.iterations;
+	return out;
+}
+
+/* Everything but the facts, which the caller has printed as `"facts": {...}` after a '{'. */
+static void print_measurement(struct measurement measurement)
+{
+	printf(", \"firstNs\": %.0f, \"iterations\": %ld, \"samplesNs\": [",
+	       measurement.first_ns, measurement.iterations);
+	for (long sample = 0; sample < measurement.count; sample++)
+		printf("%s%.1f", sample ? ", " : "", measurement.samples_ns[sample]);
+	printf("] }\n");
+}
+
+static void *read_whole(const char *path, size_t *size)
+{
+	FILE *file = fopen(path, "rb");
+	char *bytes;
+
+	if (!file || fseek(file, 0, SEEK_END))
+		fail(path);
+	*size = ftell(file);
+	rewind(file);
+	bytes = malloc(*size + 1);
+	if (!bytes || fread(bytes, 1, *size, file) != *size)
+		fail(path);
+	bytes[*size] = 0;
+	fclose(file);
+	return bytes;
+}
+
+/* libbpf tells more than it is asked; formatting it would be measured too. */
+static int silence(enum libbpf_print_level level, const char *format, va_list arguments)
+{
+	return 0;
+}
+
+#endif

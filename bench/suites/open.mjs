@@ -1,0 +1,29 @@
+/** Opening one object, small or of everyday size: `ObjectFile.parse` against libbpf. */
+
+import { fixture, realObject } from '../inputs.mjs';
+import { compareOpening, openSubjects } from './opening.mjs';
+
+/** @import { Context } from '../run.mjs' */
+/** @import { Report } from '../report.mjs' */
+
+export const name = 'open';
+
+/**
+ * @param {Context} context
+ * @returns {Report}
+ */
+export function run(context) {
+  const notes = [];
+  const real = realObject();
+  if ('missing' in real) {
+    notes.push(`dwarf of the fixtures stands in for an everyday object: ${real.missing}`);
+  }
+  const inputs = [
+    fixture('plain/tiny.bpf.o', 'tiny'),
+    fixture('demo.bpf.o', 'demo'),
+    fixture('nested/hash-of-maps.bpf.o', 'maps of maps'),
+    'missing' in real ? fixture('plain/dwarf.bpf.o', 'dwarf') : real,
+  ];
+  const opening = inputs.map((input) => ({ input, atMost: 1 }));
+  return compareOpening('open', opening, openSubjects(notes), context, notes);
+}
