@@ -1,12 +1,15 @@
-/** `skep map dump`: the entries of a map, as bytes. */
+/** `skep map dump`: the entries of a map, as the kernel's BTF describes them, or as bytes. */
 
 import { alignUp } from '../bytes/align.ts';
+import { type Codec, Memory } from '../codec/codec.ts';
+import { bytesToHex, type Json, toJson } from '../codec/json.ts';
 import { SyscallError } from '../errors.ts';
+import { type LiveTypes, liveTypes } from '../maps/live-types.ts';
 import type { RawMap } from '../maps/raw-map.ts';
 import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
 import { openMap, titleOf } from './map-commands.ts';
-import type { JsonOption } from './program.ts';
-import { print, standardOutput, type Terminal } from './terminal.ts';
+import type { DumpOptions } from './program.ts';
+import { print, printable, standardOutput, type Terminal } from './terminal.ts';
 import { CommandError, parseMapReference } from './usage.ts';
 
 /** Types whose entries cannot be gone through, and what they are instead. */
@@ -43,6 +46,8 @@ const PER_CPU: ReadonlySet<number> = new Set([
 /** Output is handed over in portions of this many characters. */
 const PORTION = 1 << 16;
 
+const NO_TYPES: LiveTypes = { key: null, value: null };
+
 /** An entry: a value, one for each CPU, or an id. */
 interface Entry {
   readonly key: Uint8Array;
@@ -55,7 +60,7 @@ interface Entry {
  * @throws CommandError for a type of map that has no entries to go through
  * @throws UsageError, SyscallError
  */
-export async function dumpMap(words: readonly string[], options: JsonOption): Promise<void> {
+export async function dumpMap(words: readonly string[], options: DumpOptions): Promise<void> {
   const map = openMap(parseMapReference(words, 0).map);
   try {
     const { type } = map.info();
@@ -64,8 +69,11 @@ export async function dumpMap(words: readonly string[], options: JsonOption): Pr
       throw new CommandError(`${titleOf(map)} cannot be dumped: it is ${obstacle}`);
     }
     const terminal = standardOutput();
-    const format = options.json ? jsonLine : tableFormat(map, terminal);
-    let text = options.json ? '' : tableHead(map, terminal);
+    const types = options.raw === true ? NO_TYPES : typesOf(map);
+    const isTyped = types.key !== null || types.value !== null;
+    const format =
+      options.json || isTyped ? lineFormat(map, types, options) : tableFormat(map, terminal);
+    let text = options.json || isTyped ? '' : tableHead(map, terminal);
     let count = 0;
     for (const entry of entries(map)) {
       text += format(entry);
@@ -109,7 +117,7 @@ function lookUp(map: RawMap, key: Uint8Array): Uint8Array | undefined {
     return map.get(key);
   } catch (cause) {
     if (cause instanceof SyscallError) {
-      throw new SyscallError(`the value of key ${hex(key)} of ${titleOf(map)}`, {
+      throw new SyscallError(`the value of key ${bytesToHex(key)} of ${titleOf(map)}`, {
         command: cause.command,
         errno: cause.errno,
         errnoName: cause.errnoName,
@@ -130,15 +138,38 @@ function splitByCpu(bytes: Uint8Array, valueSize: number): Uint8Array[] {
   return values;
 }
 
-/** One line of NDJSON. */
-function jsonLine({ key, value }: Entry): string {
-  const shown = typeof value === 'number' ? value : isMany(value) ? value.map(hex) : hex(value);
-  return `${JSON.stringify({ key: hex(key), value: shown })}\n`;
+/** The map's types, as far as this user may see them: without CAP_SYS_ADMIN there are bytes. */
+function typesOf(map: RawMap): LiveTypes {
+  try {
+    return liveTypes(map.kernel, map.info());
+  } catch (error) {
+    if (error instanceof SyscallError && error.errnoName === 'EPERM') {
+      return NO_TYPES;
+    }
+    throw error;
+  }
 }
 
-/** `0x` and two digits for each byte, in the order of memory. */
-function hex(bytes: Uint8Array): string {
-  return `0x${Buffer.from(bytes).toString('hex')}`;
+/** One line for each entry: NDJSON, or the key and the value in JSON's notation. */
+function lineFormat(map: RawMap, types: LiveTypes, options: DumpOptions): (entry: Entry) => string {
+  const { littleEndian } = map.kernel;
+  const decode = (codec: Codec<unknown, unknown> | null, bytes: Uint8Array): Json =>
+    codec === null ? bytesToHex(bytes) : toJson(codec.read(new Memory(bytes, littleEndian), 0));
+  const shown = (value: Entry['value']): Json => {
+    if (typeof value === 'number') {
+      return value;
+    }
+    return isMany(value)
+      ? value.map((bytes) => decode(types.value, bytes))
+      : decode(types.value, value);
+  };
+  return (entry) => {
+    const key = decode(types.key, entry.key);
+    const value = shown(entry.value);
+    return options.json
+      ? `${JSON.stringify({ key, value })}\n`
+      : `${printable(JSON.stringify(key))}: ${printable(JSON.stringify(value))}\n`;
+  };
 }
 
 function isMany(value: Uint8Array | readonly Uint8Array[]): value is readonly Uint8Array[] {

@@ -28,6 +28,12 @@ export interface JsonOption {
   readonly json?: true;
 }
 
+/** Options of `skep map dump`. */
+export interface DumpOptions extends JsonOption {
+  /** Bytes, even where the kernel knows the types. */
+  readonly raw?: true;
+}
+
 const MAP_HELP = `
 MAP is the path of a pin, or two words: id N, with N decimal or 0x hex.`;
 
@@ -202,22 +208,27 @@ function addMapDump(map: Command): void {
   map
     .command('dump')
     .summary('print the entries of a map')
-    .description('Prints the entries of a map, keys and values as bytes in hexadecimal.')
+    .description(
+      'Prints the entries of a map: decoded where the kernel has its types, else as bytes.',
+    )
     .usage('[options] MAP')
     .argument('<MAP...>', 'the path of a pin, or: id N')
     .option('--json', 'print one JSON object a line: { key, value }')
+    .option('--raw', 'print bytes even where the types are known')
     .addHelpText(
       'after',
       `
-Bytes are in the order of memory. Per-CPU maps have a value for each possible
-CPU, in JSON an array. Maps of maps give the id of the inner map, program arrays
-that of the program, as a number.
+The types are those that the map was created with; asking for them needs
+CAP_SYS_ADMIN. Integers too large for a JSON number are decimal strings, bytes
+are hexadecimal digits in the order of memory. Per-CPU maps have a value for
+each possible CPU, in JSON an array. Maps of maps give the id of the inner map,
+program arrays that of the program, as a number.
 
 Examples:
   skep map dump /sys/fs/bpf/demo/flows
-  skep map dump id 12 --json | jq -r .key`,
+  skep map dump id 12 --raw --json | jq -r .key`,
     )
-    .action(async (words: string[], options: JsonOption) => {
+    .action(async (words: string[], options: DumpOptions) => {
       const { dumpMap } = await import('./map-dump.ts');
       await dumpMap(words, options);
     });

@@ -8,6 +8,7 @@ const CAPABILITIES: Readonly<Record<string, string>> = {
   BPF_BTF_LOAD: 'needs root or CAP_BPF (before Linux 5.8 CAP_SYS_ADMIN)',
   BPF_MAP_GET_FD_BY_ID: 'needs CAP_SYS_ADMIN; open the map by its pin instead',
   BPF_MAP_GET_NEXT_ID: 'needs CAP_SYS_ADMIN',
+  BPF_BTF_GET_FD_BY_ID: 'needs CAP_SYS_ADMIN',
   BPF_OBJ_PIN:
     'pins need a BPF file system (mount -t bpf bpf /sys/fs/bpf), and no dot in any part of the path',
   BPF_OBJ_GET: "the path has a part with a dot, or the pin is another user's",

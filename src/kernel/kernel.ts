@@ -98,9 +98,9 @@ export interface Kernel {
   /** Number of bytes of a value as the calls below move it: all CPUs' values in a per-CPU map. */
   valueBytes(fd: number): number;
   /**
-   * Copies a key's value into `value`.
+   * Copies a key's value into `value`. A Bloom filter is asked for what `value` holds.
    *
-   * @param key null for maps without keys (queues, stacks)
+   * @param key null for maps without keys (queues, stacks, Bloom filters)
    * @returns false if there is no such entry (ENOENT)
    */
   lookup(fd: number, key: Uint8Array | null, value: Uint8Array, flags: number): boolean;
@@ -159,6 +159,12 @@ export interface Kernel {
 
   /** Loads BTF (`BPF_BTF_LOAD`, 4.18); a descriptor. */
   loadBtf(bytes: Uint8Array): number;
+
+  /**
+   * The bytes of BTF that the kernel holds (`BPF_BTF_GET_FD_BY_ID`; needs CAP_SYS_ADMIN), such as the
+   * types of a map by the id in its information.
+   */
+  readBtf(id: number): Uint8Array;
 
   /** Pins any object (`BPF_OBJ_PIN`). */
   pin(fd: number, path: string): void;

@@ -81,6 +81,16 @@ export class AttributeBlock {
     this.#setAddress(offset, this.#addressOf(buffer) + view.byteOffset);
   }
 
+  /**
+   * Writes a pointer to all of `view` into other memory, for structs that the kernel takes pointers
+   * from behind the attributes.
+   */
+  writePointer(memory: Uint8Array, offset: number, view: Uint8Array<ArrayBuffer>): void {
+    const address = this.#addressOf(view.buffer) + view.byteOffset;
+    const target = new DataView(memory.buffer, memory.byteOffset, memory.byteLength);
+    target.setBigUint64(offset, BigInt(address), this.#littleEndian);
+  }
+
   /** Calls bpf(2) with the first `size` bytes; the result, or `-errno`. */
   call(command: number, size: number): number {
     return this.#native.bpf(command, this.#address, size);

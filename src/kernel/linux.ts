@@ -30,6 +30,8 @@ import { refused } from './refused.ts';
 /** `f_type` of a BPF file system (`BPF_FS_MAGIC`). */
 const BPF_FS_MAGIC = 0xcafe4a11;
 const MAP_INFO_BYTES = 104;
+/** `btf`, `btf_size`, `id`. */
+const BTF_INFO_BYTES = 16;
 const LOG_BYTES = 1 << 16;
 const ACCESS_FLAGS: Readonly<Record<PinAccess, number>> = {
   'read-write': 0,
@@ -275,6 +277,23 @@ class LinuxKernel implements Kernel {
     throw refused(commandName(BPF_CMD.BTF_LOAD), -again, 'BTF', last === '' ? undefined : last);
   }
 
+  readBtf(id: number): Uint8Array {
+    const block = this.#attributes;
+    block.clear(12);
+    block.setU32(0, id);
+    const what = `BTF with id ${id}`;
+    const result = block.call(BPF_CMD.BTF_GET_FD_BY_ID, 12);
+    const fd = this.#opened(this.#checked(result, BPF_CMD.BTF_GET_FD_BY_ID, what));
+    try {
+      const size = new DataView(this.#btfInfo(fd, null, what)).getUint32(8, this.littleEndian);
+      const bytes = new Uint8Array(size);
+      this.#btfInfo(fd, bytes, what);
+      return bytes;
+    } finally {
+      this.close(fd);
+    }
+  }
+
   pin(fd: number, path: string): void {
     this.#checked(this.#object(BPF_CMD.OBJ_PIN, path, fd, 0), BPF_CMD.OBJ_PIN, path);
   }
@@ -344,6 +363,22 @@ class LinuxKernel implements Kernel {
     block.setU32(8, fd);
     block.setU32(12, flags);
     return block.call(command, 16);
+  }
+
+  /** `struct bpf_btf_info`; the kernel copies the BTF itself to where the struct points. */
+  #btfInfo(fd: number, bytes: Uint8Array<ArrayBuffer> | null, what: string): ArrayBuffer {
+    const info = new Uint8Array(BTF_INFO_BYTES);
+    const block = this.#attributes;
+    if (bytes !== null) {
+      block.writePointer(info, 0, bytes);
+      new DataView(info.buffer).setUint32(8, bytes.length, this.littleEndian);
+    }
+    block.clear(16);
+    block.setU32(0, fd);
+    block.setU32(4, BTF_INFO_BYTES);
+    block.setPointer(8, info, BTF_INFO_BYTES, 'the buffer for BTF information');
+    this.#checked(block.call(BPF_CMD.OBJ_GET_INFO_BY_FD, 16), BPF_CMD.OBJ_GET_INFO_BY_FD, what);
+    return info.buffer;
   }
 
   #loadBtf(bytes: Uint8Array, log: Uint8Array | null): number {

@@ -168,6 +168,10 @@ export class ScriptedKernel implements Kernel {
     return this.#open({ btf: bytes });
   }
 
+  readBtf(id: number): Uint8Array {
+    throw this.#refused('BPF_BTF_GET_FD_BY_ID', id === 0 ? 'ENOENT' : 'EPERM');
+  }
+
   pin(fd: number, path: string): void {
     this.#call('BPF_OBJ_PIN', ['pin', fd, path]);
     if (this.pins.has(path)) {
