@@ -108,7 +108,7 @@ function environment() {
     processor: cpus()[0]?.model ?? '',
     processors: cpus().length,
     pinnedTo: pinned([]).cpu,
-    load: loadavg()[0],
+    load: loadavg()[0] ?? 0,
     clang: clang === null ? null : versionOf(clang),
     cc: cc === null ? null : versionOf(cc),
     libbpf: process.env.SKEP_BENCH_LIBBPF === undefined ? 'of the system' : 'SKEP_BENCH_LIBBPF',
@@ -148,10 +148,14 @@ async function main() {
     results[suite.name] = report;
   }
   console.log(renderSummary(verdicts));
+  const loadAfter = loadavg()[0] ?? 0;
+  if (Math.max(before.load, loadAfter) > before.processors) {
+    const loads = `${before.load.toFixed(1)} before, ${loadAfter.toFixed(1)} after`;
+    console.log(`The machine was busy with other work (load ${loads}): trust no single figure.`);
+  }
   const folder = join(ROOT, 'bench/results');
   mkdirSync(folder, { recursive: true });
   const path = join(folder, `${before.date.replaceAll(':', '-')}.json`);
-  const loadAfter = loadavg()[0];
   const document = { environment: { ...before, loadAfter }, plan, passes: PASSES, results };
   writeFileSync(path, `${JSON.stringify(document, null, 1)}\n`);
   console.log(`all samples: ${relative(process.cwd(), path)}`);

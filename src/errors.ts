@@ -20,6 +20,8 @@ export type SkepErrorCode =
   | 'ERR_SKEP_PIN_PATH'
   | 'ERR_SKEP_LOAD'
   | 'ERR_SKEP_MAP_KIND'
+  | 'ERR_SKEP_INNER_MISMATCH'
+  | 'ERR_SKEP_INNER_UNKNOWN'
   | 'ERR_SKEP_ITERATION'
   | 'ERR_SKEP_CLOSED';
 
@@ -177,6 +179,43 @@ export class PinMismatchError extends SkepError {
 
   static {
     PinMismatchError.prototype.name = 'PinMismatchError';
+  }
+}
+
+/** One field in which a map differs from the template of a map of maps. */
+export interface InnerDifference extends MapDifference {
+  /** What the kernel demands. */
+  readonly rule: string;
+}
+
+/** A map that was to be an inner map does not fit, and why. */
+export class InnerMismatchError extends SkepError {
+  /** The map of maps. */
+  readonly map: string;
+  readonly differences: readonly InnerDifference[];
+
+  constructor(
+    map: string,
+    inner: string,
+    differences: readonly InnerDifference[],
+    options?: { readonly cause?: unknown },
+  ) {
+    const list = differences
+      .map(
+        ({ field, wanted, found, rule }) => `${field}: wanted ${wanted}, found ${found} (${rule})`,
+      )
+      .join('; ');
+    super(
+      'ERR_SKEP_INNER_MISMATCH',
+      `map "${map}": ${inner} does not fit as an inner map: ${list}`,
+      options,
+    );
+    this.map = map;
+    this.differences = differences;
+  }
+
+  static {
+    InnerMismatchError.prototype.name = 'InnerMismatchError';
   }
 }
 

@@ -137,6 +137,8 @@ function documentStep(step: Step): DocumentedStep {
       const inner = step.inner === null ? null : documentShape(step.inner);
       return { ...step, shape: documentShape(step.shape), inner };
     }
+    case 'fill':
+      return { step: step.step, map: step.map, slots: step.slots };
     case 'write':
       return { step: step.step, map: step.map, bytes: step.contents.length };
     default:

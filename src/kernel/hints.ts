@@ -4,7 +4,7 @@ import { ERRNO } from '../uapi/errno.ts';
 
 const CAPABILITIES: Readonly<Record<string, string>> = {
   BPF_MAP_CREATE:
-    'needs root or CAP_BPF (before Linux 5.8 CAP_SYS_ADMIN); some map types also CAP_NET_ADMIN or CAP_PERFMON',
+    'needs root or CAP_BPF (before Linux 5.8 CAP_SYS_ADMIN, before 5.11 also ulimit -l unlimited); some map types also CAP_NET_ADMIN or CAP_PERFMON',
   BPF_BTF_LOAD: 'needs root or CAP_BPF (before Linux 5.8 CAP_SYS_ADMIN)',
   BPF_MAP_GET_FD_BY_ID: 'needs CAP_SYS_ADMIN; open the map by its pin instead',
   BPF_MAP_GET_NEXT_ID: 'needs CAP_SYS_ADMIN',
@@ -24,8 +24,12 @@ const OTHER: Readonly<Record<string, string>> = {
   'BPF_MAP_CREATE EINVAL':
     'the kernel does not know the type, or sizes, entries or flags are not what the type wants',
   'BPF_MAP_UPDATE_ELEM E2BIG': 'the map is full, or the index is not below max entries',
+  'BPF_MAP_UPDATE_ELEM ENOSPC': 'the map is full',
   'BPF_MAP_UPDATE_ELEM EEXIST': 'the key is there already',
   'BPF_MAP_UPDATE_ELEM ENOENT': 'the key is not there',
+  'BPF_MAP_UPDATE_ELEM EBADF': 'a map of maps takes the descriptor of an open map',
+  'BPF_OBJ_PIN ENOTDIR': 'a part of the path is no directory',
+  'mkdir ENOTDIR': 'a part of the path is no directory',
   'BPF_OBJ_PIN EEXIST': 'something is pinned there already',
   'BPF_OBJ_PIN ENOENT': 'the directory does not exist',
   'BPF_OBJ_GET ENOENT': 'nothing is pinned there',
@@ -42,6 +46,9 @@ export function explain(command: string, errno: number, errnoName: string): stri
   }
   if (errno === ERRNO.ENOSYS) {
     return "this kernel, or a filter in front of it (a container's seccomp profile), has no bpf(2)";
+  }
+  if (errno === ERRNO.EMFILE) {
+    return 'this process may not open more files; raise the limit (ulimit -n)';
   }
   return OTHER[`${command} ${errnoName}`];
 }

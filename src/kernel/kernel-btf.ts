@@ -8,7 +8,8 @@ import { SkepError } from '../errors.ts';
 import { Btf } from '../obj/btf/btf.ts';
 import { loadNative } from './native.ts';
 
-const KERNEL_BTF = '/sys/kernel/btf/vmlinux';
+const KERNEL_BTF_DIRECTORY = '/sys/kernel/btf/';
+const KERNEL_BTF = `${KERNEL_BTF_DIRECTORY}vmlinux`;
 const PROT_READ = 1;
 const MAP_PRIVATE = 2;
 
@@ -32,7 +33,9 @@ export function openKernelBtf(path: string = KERNEL_BTF): Btf {
     );
   }
   try {
-    return Btf.parse(mapFile(fd) ?? readFileSync(path), path);
+    // Other files can shrink while they are mapped, which kills a process that reads them then.
+    const mapped = path.startsWith(KERNEL_BTF_DIRECTORY) ? mapFile(fd) : null;
+    return Btf.parse(mapped ?? readFileSync(fd), path);
   } finally {
     closeSync(fd);
   }

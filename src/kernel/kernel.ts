@@ -142,7 +142,7 @@ export interface Kernel {
     count: number,
   ): number | null;
   /**
-   * Sets many entries in one call (`BPF_MAP_UPDATE_BATCH`, 5.6; for maps of maps 5.20).
+   * Sets many entries in one call (`BPF_MAP_UPDATE_BATCH`, 5.6; for maps of maps 5.19).
    *
    * @param keys `count` keys, one behind the other; likewise `values`
    * @returns false if the kernel has no batches for this kind of map, and nothing was done

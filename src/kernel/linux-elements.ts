@@ -84,9 +84,11 @@ export class LinuxElements {
 
   delete(fd: number, key: Uint8Array): boolean {
     const block = this.#block;
+    // First, since asking the kernel for the shape uses the block.
+    const { keyBytes } = this.shape(fd);
     block.clear(32);
     block.setU32(0, fd);
-    block.setPointer(8, key, this.shape(fd).keyBytes, 'the key');
+    block.setPointer(8, key, keyBytes, 'the key');
     return found(block.call(BPF_CMD.MAP_DELETE_ELEM, 32), BPF_CMD.MAP_DELETE_ELEM, fd);
   }
 

@@ -66,6 +66,10 @@ export class AttributeBlock {
    * @throws RangeError if the view is shorter than that, which a detached one always is
    */
   setPointer(offset: number, view: Uint8Array | null, needed: number, what: string): void {
+    // Not only for the types' sake: what merely looks like a view could name any address.
+    if (view !== null && !(view instanceof Uint8Array)) {
+      throw new TypeError(`${what} is no Uint8Array`);
+    }
     // Where nothing is moved there is nothing to point at; the view may have lost its memory.
     if (view === null || needed === 0) {
       this.#setAddress(offset, 0);

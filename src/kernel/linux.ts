@@ -173,6 +173,9 @@ class LinuxKernel implements Kernel {
   }
 
   openMapById(id: number): number {
+    if (!Number.isInteger(id) || id < 0 || id > 0xffff_ffff) {
+      throw new TypeError(`the id of a map is an integer of 32 bits, not ${String(id)}`);
+    }
     const block = this.#attributes;
     block.clear(12);
     block.setU32(0, id);
@@ -299,6 +302,9 @@ class LinuxKernel implements Kernel {
   }
 
   openPinnedMap(path: string, access: PinAccess): number {
+    if (!Object.hasOwn(ACCESS_FLAGS, access)) {
+      throw new TypeError(`access is "read-write", "read-only" or "write-only", not "${access}"`);
+    }
     const result = this.#object(BPF_CMD.OBJ_GET, path, 0, ACCESS_FLAGS[access]);
     const fd = this.#opened(this.#checked(result, BPF_CMD.OBJ_GET, path));
     const kind = objectKind(fd);
@@ -330,7 +336,8 @@ class LinuxKernel implements Kernel {
       return statfsSync(path).type === BPF_FS_MAGIC ? 'bpf' : 'other';
     } catch (cause) {
       const errno = errnoOf(cause);
-      if (errno === ERRNO.ENOENT || errno === ERRNO.ENOTDIR) {
+      // EPERM: a BPF file system has no names with dots, and does not even look for them.
+      if (errno === ERRNO.ENOENT || errno === ERRNO.ENOTDIR || errno === ERRNO.EPERM) {
         return 'missing';
       }
       throw refused('statfs', errno, path, undefined, cause);

@@ -4,7 +4,10 @@ import { bytes } from '../codec/aggregates.ts';
 import type { Codec } from '../codec/codec.ts';
 import { codecOf } from '../codec/from-btf.ts';
 import type { MapInfo } from '../kernel/kernel.ts';
+import { lpmKey, lpmKeyOf } from '../maps/lpm-key-codec.ts';
+import type { MapDefinition } from '../obj/map-definition.ts';
 import type { ObjectFile } from '../obj/object.ts';
+import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
 
 /** How a map's keys and values look. */
 export interface MapCodecs {
@@ -14,14 +17,23 @@ export interface MapCodecs {
 
 /**
  * The codecs of a map of an object; of a data section, by its name. What has no type in BTF is moved
- * as bytes.
+ * as bytes. Of per-CPU maps, it is the codec of one CPU's value.
  *
  * @throws ObjectError `ERR_SKEP_BTF` for a type that has no values
  */
 export function codecsOf(object: ObjectFile, name: string, info: MapInfo): MapCodecs {
-  const definition = object.maps.get(name);
+  return definedCodecs(object, object.maps.get(name), info);
+}
+
+/** Like {@link codecsOf}, for a definition, which may be that of an inner map. */
+export function definedCodecs(
+  object: ObjectFile,
+  definition: MapDefinition | undefined,
+  info: Pick<MapInfo, 'type' | 'keySize' | 'valueSize'>,
+): MapCodecs {
+  const keyCodec = info.type === BPF_MAP_TYPE.LPM_TRIE ? lpmCodec : codec;
   return {
-    key: codec(object, definition?.keyTypeId ?? 0, info.keySize),
+    key: keyCodec(object, definition?.keyTypeId ?? 0, info.keySize),
     value: codec(object, definition?.valueTypeId ?? 0, info.valueSize),
   };
 }
@@ -31,4 +43,13 @@ function codec(object: ObjectFile, typeId: number, size: number): Codec<unknown,
   return btf === undefined || typeId === 0
     ? (bytes(size) as Codec<unknown, never>)
     : (codecOf(btf, typeId) as Codec<unknown, never>);
+}
+
+/** Tries have keys of their own where a struct would tell no more. */
+function lpmCodec(object: ObjectFile, typeId: number, size: number): Codec<unknown, never> {
+  const { btf } = object;
+  if (btf === undefined || typeId === 0) {
+    return lpmKey(size - 4);
+  }
+  return lpmKeyOf(btf, typeId) ?? codec(object, typeId, size);
 }

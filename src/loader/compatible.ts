@@ -2,19 +2,15 @@
  * Whether a map that exists can be used for a definition.
  *
  * The fields are libbpf's (`map_is_reuse_compat`), and for maps of maps what a program is verified
- * against: the shape of the inner maps, which the kernel does not tell, but an inner map does. The
- * rules for inner maps are those of `bpf_map_meta_equal` in `kernel/bpf/map_in_map.c`.
+ * against: the shape of the inner maps, which the kernel does not tell, but an inner map does. Their
+ * rules are in `inner-rules.ts`.
  */
 
 import { type MapDifference, SyscallError } from '../errors.ts';
 import type { Kernel, MapInfo } from '../kernel/kernel.ts';
-import { BPF_F, mapFlagNames } from '../uapi/map-flags.ts';
-import { BPF_MAP_TYPE, mapTypeName } from '../uapi/map-types.ts';
+import { innerDifferences, keptFlags, spellFlags, storedFlags } from '../maps/inner-rules.ts';
+import { mapTypeName } from '../uapi/map-types.ts';
 import type { MapShape } from './shapes.ts';
-
-/** Flags that belong to a descriptor or to the call, and are not kept with the map. */
-const NOT_STORED =
-  BPF_F.RDONLY | BPF_F.WRONLY | BPF_F.PATH_FD | BPF_F.VTYPE_BTF_OBJ_FD | BPF_F.TOKEN_FD;
 
 /** How many keys of a map of maps are tried in search of an inner map. */
 const SEARCHED_KEYS = 1024;
@@ -26,7 +22,15 @@ export function differences(shape: MapShape, found: MapInfo): MapDifference[] {
   compare(out, 'keySize', shape.keySize, found.keySize);
   compare(out, 'valueSize', shape.valueSize, found.valueSize);
   compare(out, 'maxEntries', shape.maxEntries, found.maxEntries);
-  compare(out, 'flags', storedFlags(shape.flags), keptFlags(found), spellFlags);
+  // A map of another kernel's making may lack, or have, a flag that it could do without.
+  const counted = ~shape.optionalFlags;
+  compare(
+    out,
+    'flags',
+    (storedFlags(shape.flags) & counted) >>> 0,
+    (keptFlags(found) & counted) >>> 0,
+    spellFlags,
+  );
   if (shape.mapExtra !== found.mapExtra) {
     out.push({ field: 'mapExtra', wanted: `${shape.mapExtra}`, found: `${found.mapExtra}` });
   }
@@ -38,7 +42,7 @@ export function differences(shape: MapShape, found: MapInfo): MapDifference[] {
  * Fields are called `inner.keySize` and so on. None if no inner map could be looked at: the map is
  * empty, or this process lacks CAP_SYS_ADMIN.
  */
-export function innerDifferences(
+export function foundInnerDifferences(
   kernel: Kernel,
   fd: number,
   outer: MapInfo,
@@ -48,23 +52,11 @@ export function innerDifferences(
   if (info === null) {
     return [];
   }
-  const out: MapDifference[] = [];
-  compare(out, 'inner.type', shape.type, info.type, mapTypeName);
-  compare(out, 'inner.keySize', shape.keySize, info.keySize);
-  compare(out, 'inner.valueSize', shape.valueSize, info.valueSize);
-  compare(out, 'inner.flags', storedFlags(shape.flags), keptFlags(info), spellFlags);
-  if (entriesMatter(shape)) {
-    compare(out, 'inner.maxEntries', shape.maxEntries, info.maxEntries);
-  }
-  return out;
-}
-
-/** Programs have the number of entries of these compiled in; others may differ in it. */
-function entriesMatter(shape: MapShape): boolean {
-  return (
-    shape.type === BPF_MAP_TYPE.XSKMAP ||
-    (shape.type === BPF_MAP_TYPE.ARRAY && (shape.flags & BPF_F.INNER_MAP) === 0)
-  );
+  return innerDifferences(shape, info).map(({ field, wanted, found }) => ({
+    field: `inner.${field}`,
+    wanted,
+    found,
+  }));
 }
 
 /** A descriptor of the first inner map found. */
@@ -107,16 +99,6 @@ function readInner(kernel: Kernel, fd: number, outer: MapInfo): MapInfo | null {
   }
 }
 
-function storedFlags(flags: number): number {
-  return (flags & ~NOT_STORED) >>> 0;
-}
-
-/** The kernel adds a flag of its own to device maps. */
-function keptFlags(info: MapInfo): number {
-  const isDevice = info.type === BPF_MAP_TYPE.DEVMAP || info.type === BPF_MAP_TYPE.DEVMAP_HASH;
-  return storedFlags(isDevice ? info.flags & ~BPF_F.RDONLY_PROG : info.flags);
-}
-
 function compare(
   out: MapDifference[],
   field: string,
@@ -127,8 +109,4 @@ function compare(
   if (wanted !== found) {
     out.push({ field, wanted: spell(wanted), found: spell(found) });
   }
-}
-
-function spellFlags(flags: number): string {
-  return mapFlagNames(flags).join(' | ') || 'none';
 }

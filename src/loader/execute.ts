@@ -6,11 +6,13 @@
 import { PinMismatchError, SkepError, SyscallError } from '../errors.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import { createMap, takesTypes } from '../maps/create-map.ts';
-import { makePinDirectory } from '../maps/pin-path.ts';
-import { encodeForKernel } from '../obj/btf-for-kernel.ts';
+import { innerDifferences } from '../maps/inner-rules.ts';
+import { checkPinPlace, makePinDirectory } from '../maps/pin-path.ts';
+import type { Btf } from '../obj/btf/btf.ts';
+import { type BtfDialect, encodeForKernel } from '../obj/btf-for-kernel.ts';
 import type { ObjectFile } from '../obj/object.ts';
 import { BPF_F } from '../uapi/map-flags.ts';
-import { differences, innerDifferences } from './compatible.ts';
+import { differences, foundInnerDifferences } from './compatible.ts';
 import type { CheckedOptions } from './options.ts';
 import { noInnerDefinition, type Plan } from './plan.ts';
 import { isOuter, type MapShape } from './shapes.ts';
@@ -50,6 +52,8 @@ export class Execution {
   /** undefined: not tried yet; null: the object has none, or the kernel does not take it. */
   #btf: number | null | undefined;
   #btfRefusal: unknown;
+  /** What the last map was created without. */
+  #leftOut: string | undefined;
 
   constructor(
     kernel: Kernel,
@@ -71,6 +75,12 @@ export class Execution {
    */
   run(plan: Plan): ReadonlyMap<string, LoadedMap> {
     try {
+      for (const step of plan.steps) {
+        if (step.step === 'pin') {
+          // Before anything is created for it.
+          checkPinPlace(this.#kernel, step.path);
+        }
+      }
       for (const step of plan.steps) {
         this.#runStep(step);
       }
@@ -100,8 +110,11 @@ export class Execution {
     if (this.#maps.get(step.map)?.reused) {
       return;
     }
+    this.#leftOut = undefined;
     const outcome = this.#runCreation(step);
-    this.#report({ step, outcome });
+    this.#report(
+      this.#leftOut === undefined ? { step, outcome } : { step, outcome, reason: this.#leftOut },
+    );
   }
 
   /** The steps that a map which exists already does not need. */
@@ -176,7 +189,7 @@ export class Execution {
     const info = this.#kernel.mapInfo(fd);
     const found = differences(step.shape, info);
     if (found.length === 0 && step.inner !== null) {
-      found.push(...innerDifferences(this.#kernel, fd, info, step.inner));
+      found.push(...foundInnerDifferences(this.#kernel, fd, info, step.inner));
     }
     if (found.length > 0) {
       const remedy =
@@ -213,7 +226,7 @@ export class Execution {
     const typed = takesTypes(shape.type, shape.keyTypeId, shape.valueTypeId, isData);
     const btf = typed ? this.#loadBtf() : null;
     try {
-      return createMap(this.#kernel, {
+      const attributes = {
         type: shape.type,
         keySize: shape.keySize,
         valueSize: shape.valueSize,
@@ -227,6 +240,12 @@ export class Execution {
           btf === null
             ? null
             : { fd: btf, keyTypeId: shape.keyTypeId, valueTypeId: shape.valueTypeId },
+      };
+      return createMap(this.#kernel, attributes, {
+        optionalFlags: shape.optionalFlags,
+        onLeftOut: ({ what: left, refusal }) => {
+          this.#leftOut = `made without its ${left}, which the kernel refused: ${refusal.message}`;
+        },
       });
     } catch (cause) {
       const because = typed && btf === null ? this.#btfRefusal : undefined;
@@ -240,18 +259,27 @@ export class Execution {
       this.#btf = null;
       const { btf } = this.#object;
       if (btf !== undefined) {
-        try {
-          this.#btf = this.#kernel.loadBtf(encodeForKernel(this.#object, btf));
+        this.#btf = this.#tryBtf(btf, 'full') ?? this.#tryBtf(btf, 'linux-5.2');
+        if (this.#btf !== null) {
           this.#report({ step: { step: 'load-btf' }, outcome: 'done' });
-        } catch (error) {
+        } else {
           // As libbpf does: most maps work without, and those that do not say so when created.
-          this.#btfRefusal = error;
-          const reason = error instanceof Error ? error.message : String(error);
+          const refusal = this.#btfRefusal;
+          const reason = refusal instanceof Error ? refusal.message : String(refusal);
           this.#report({ step: { step: 'load-btf' }, outcome: 'refused', reason });
         }
       }
     }
     return this.#btf;
+  }
+
+  #tryBtf(btf: Btf, dialect: BtfDialect): number | null {
+    try {
+      return this.#kernel.loadBtf(encodeForKernel(this.#object, btf, dialect));
+    } catch (error) {
+      this.#btfRefusal ??= error;
+      return null;
+    }
   }
 
   #write(step: WriteStep): void {
@@ -269,13 +297,42 @@ export class Execution {
     });
     const keyBytes = new Uint8Array(keys.buffer);
     const valueBytes = new Uint8Array(values.buffer);
-    // A map of maps waits for a grace period (milliseconds) on each update, but once on a batch.
-    if (count > 1 && this.#kernel.updateBatch(fd, keyBytes, valueBytes, count, 0)) {
-      return;
+    try {
+      // A map of maps waits for a grace period (milliseconds) on each update, but once on a batch.
+      if (count > 1 && this.#kernel.updateBatch(fd, keyBytes, valueBytes, count, 0)) {
+        return;
+      }
+      for (let at = 0; at < count * 4; at += 4) {
+        this.#kernel.update(fd, keyBytes.subarray(at, at + 4), valueBytes.subarray(at, at + 4), 0);
+      }
+    } catch (error) {
+      throw this.#fillError(step, error);
     }
-    for (let at = 0; at < count * 4; at += 4) {
-      this.#kernel.update(fd, keyBytes.subarray(at, at + 4), valueBytes.subarray(at, at + 4), 0);
+  }
+
+  /** The kernel says EINVAL only; the first slot whose map is not like the template says why. */
+  #fillError(step: FillStep, cause: unknown): unknown {
+    if (!(cause instanceof SyscallError)) {
+      return cause;
     }
+    let hint = cause.hint;
+    for (const { index, map } of step.slots) {
+      const info = this.#kernel.mapInfo(this.#fdOf(map));
+      const [first] = step.inner === null ? [] : innerDifferences(step.inner, info);
+      if (first !== undefined) {
+        const { field, wanted, found } = first;
+        hint = `slot ${index}, map "${map}", is not like the inner template: ${field}: wanted ${wanted}, found ${found}`;
+        break;
+      }
+    }
+    const { command, errno, errnoName } = cause;
+    return new SyscallError(`the initial values of map "${step.map}"`, {
+      command,
+      errno,
+      errnoName,
+      hint,
+      cause,
+    });
   }
 
   /**
@@ -285,18 +342,19 @@ export class Execution {
    * @returns whether ours was pinned
    */
   #pin(step: PinStep): boolean {
-    const made = makePinDirectory(this.#kernel, step.path);
-    for (const directory of made) {
-      this.#undo.push(() => this.#kernel.removeDirectory(directory));
-    }
     const ours = this.#maps.get(step.map)!;
     for (let attempt = 0; attempt < PIN_ATTEMPTS; attempt += 1) {
+      this.#makePinDirectory(step.path);
       try {
         this.#kernel.pin(ours.fd, step.path);
         this.#undo.push(() => this.#kernel.unpin(step.path));
         this.#maps.set(step.map, { ...ours, pinPath: step.path });
         return true;
       } catch (error) {
+        // ENOENT: another load that failed has just removed the directory that it had made.
+        if (isErrno(error, 'ENOENT')) {
+          continue;
+        }
         if (!isErrno(error, 'EEXIST')) {
           throw error;
         }
@@ -310,6 +368,12 @@ export class Execution {
       'ERR_SKEP_LOAD',
       `map "${step.map}" could not be pinned at ${step.path}: others made and removed a pin there ${PIN_ATTEMPTS} times meanwhile`,
     );
+  }
+
+  #makePinDirectory(path: string): void {
+    for (const directory of makePinDirectory(this.#kernel, path)) {
+      this.#undo.push(() => this.#kernel.removeDirectory(directory));
+    }
   }
 
   #own(name: string, map: LoadedMap): void {

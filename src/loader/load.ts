@@ -2,13 +2,14 @@
 
 import type { Kernel } from '../kernel/kernel.ts';
 import { linuxKernel } from '../kernel/linux.ts';
-import type { MapHandle } from '../maps/map-handle.ts';
+import { MapHandle } from '../maps/map-handle.ts';
 import { RawMap } from '../maps/raw-map.ts';
 import { handleOf } from '../maps/standalone.ts';
 import type { TypedSource } from '../maps/typed-map.ts';
-import type { ObjectFile } from '../obj/object.ts';
+import { ObjectFile } from '../obj/object.ts';
 import { codecsOf } from './codecs.ts';
 import { Execution } from './execute.ts';
+import { innerTemplateOf } from './inner-template.ts';
 import { checkOptions, type LoadOptions } from './options.ts';
 import { type Omission, type Plan, planLoad } from './plan.ts';
 
@@ -56,12 +57,16 @@ export class LoadedObject {
       const known = [...this.maps.keys()].join(', ') || 'none';
       throw new RangeError(`the loaded object has no map "${name}"; it has ${known}`);
     }
+    if (!(kind?.prototype instanceof MapHandle)) {
+      throw new TypeError('expected a class of map handles, such as HashMap');
+    }
     const source = {
       kernel: this.kernel,
       fd: this.kernel.duplicate(raw.fd),
       name,
       pinPath: raw.pinPath,
       ...codecsOf(this.object, name, raw.info()),
+      inner: innerTemplateOf(this.object, name, this.kernel, this.maps),
     };
     const handle = handleOf(kind as new (source: TypedSource<unknown, unknown>) => M, source);
     this.#typed.push(handle);
@@ -92,6 +97,7 @@ export class LoadedObject {
  *   `ERR_SKEP_SYSCALL`, `ERR_SKEP_NO_KERNEL`
  */
 export function load(object: ObjectFile, options: LoadOptions = {}): LoadedObject {
+  checkObject(object);
   const kernel = options.kernel ?? linuxKernel();
   const plan = planLoad(object, options, kernel);
   const names = new Set([...object.maps.keys(), ...object.data.keys()]);
@@ -115,5 +121,12 @@ export function load(object: ObjectFile, options: LoadOptions = {}): LoadedObjec
  * @throws as {@link load} does before it starts
  */
 export function plan(object: ObjectFile, options: LoadOptions = {}): Plan {
+  checkObject(object);
   return planLoad(object, options, options.kernel ?? linuxKernel());
+}
+
+function checkObject(object: ObjectFile): void {
+  if (!(object instanceof ObjectFile)) {
+    throw new TypeError('expected an ObjectFile: ObjectFile.open(path) makes one');
+  }
 }

@@ -47,7 +47,11 @@ const mapOptionsSchema = z.strictObject({
 });
 
 const loadOptionsSchema = z.strictObject({
-  kernel: z.custom<Kernel>((value) => typeof value === 'object' && value !== null).optional(),
+  kernel: z
+    .custom<Kernel>((value) => typeof (value as Kernel | null)?.createMap === 'function', {
+      error: 'expected a Kernel',
+    })
+    .optional(),
   pinDirectory: z.string().min(1).optional(),
   pinAll: z.boolean().optional(),
   maps: z.record(z.string(), mapOptionsSchema).optional(),
@@ -70,7 +74,10 @@ export interface CheckedOptions {
 export function checkOptions(options: LoadOptions, names: ReadonlySet<string>): CheckedOptions {
   const parsed = loadOptionsSchema.safeParse(options);
   if (!parsed.success) {
-    throw new TypeError(`load options: ${z.prettifyError(parsed.error)}`);
+    const problems = parsed.error.issues.map(
+      ({ path, message }) => `${path.length === 0 ? '' : `${path.join('.')}: `}${message}`,
+    );
+    throw new TypeError(`load options: ${problems.join('; ')}`);
   }
   // The original, not zod's copy: it would drop keys such as `__proto__`.
   const maps = new Map(Object.entries(options.maps ?? {}));

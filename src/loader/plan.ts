@@ -12,13 +12,14 @@ import { checkPinPath } from '../maps/pin-path.ts';
 import type { DataSection } from '../obj/data.ts';
 import type { MapDefinition } from '../obj/map-definition.ts';
 import type { ObjectFile } from '../obj/object.ts';
+import { BPF_F } from '../uapi/map-flags.ts';
 import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
 import { dataKernelName } from './data-name.ts';
 import { type CheckedOptions, checkOptions, type LoadOptions, type MapOptions } from './options.ts';
 import { isOuter, type Machine, type MapShape, shapeOf } from './shapes.ts';
 import type { Step } from './steps.ts';
 
-/** A map that is left out, and why. */
+/** A map, or contents of one, left out, and why. */
 export interface Omission {
   readonly map: string;
   readonly reason: string;
@@ -38,13 +39,13 @@ export interface Plan {
  *   `ERR_SKEP_PIN_PATH` for a path that no BPF file system takes
  */
 export function planLoad(object: ObjectFile, options: LoadOptions, machine: Machine): Plan {
+  const checked = checkOptions(options, new Set([...object.maps.keys(), ...object.data.keys()]));
   if ((object.byteOrder === 'little') !== machine.littleEndian) {
     throw new SkepError(
       'ERR_SKEP_LOAD',
       `the object is ${object.byteOrder}-endian, this machine is not; compile with -target bpf${machine.littleEndian ? 'el' : 'eb'}`,
     );
   }
-  const checked = checkOptions(options, new Set([...object.maps.keys(), ...object.data.keys()]));
   const planner = new Planner(object, checked, machine);
   return planner.plan();
 }
@@ -122,14 +123,19 @@ class Planner {
       steps.push({ step: 'close-template', map: name });
     }
     if (outer) {
-      this.#planSlots(map, shape);
+      this.#planSlots(map, shape, inner);
+    } else if (map.slots.length > 0) {
+      this.#omitted.push({
+        map: name,
+        reason: 'its initial programs are put in when programs are loaded',
+      });
     }
     if (path !== null) {
       (outer ? this.#lastPins : steps).push({ step: 'pin', map: name, path, shape, inner });
     }
   }
 
-  #planSlots(map: MapDefinition, shape: MapShape): void {
+  #planSlots(map: MapDefinition, shape: MapShape, inner: MapShape | null): void {
     const slots = map.slots.map(({ index, name }) => ({ index, map: name }));
     const last = slots[slots.length - 1];
     if (last === undefined) {
@@ -152,7 +158,7 @@ class Planner {
         );
       }
     }
-    this.#fills.push({ step: 'fill', map: map.name, slots });
+    this.#fills.push({ step: 'fill', map: map.name, slots, inner });
   }
 
   #planData(section: DataSection): void {
@@ -222,11 +228,11 @@ class Planner {
   #pinPath(name: string, pinning: MapDefinition['pinning'], options: MapOptions): string | null {
     const all = this.#options.pinAll && this.#object.maps.has(name);
     const declared = all || pinning === 'by-name' ? `${this.#options.pinDirectory}/${name}` : null;
-    const path = options.pin === false ? null : (options.pin ?? declared);
-    if (path === null) {
+    const given = options.pin === false ? null : (options.pin ?? declared);
+    if (given === null) {
       return null;
     }
-    checkPinPath(path);
+    const path = checkPinPath(given);
     const other = this.#paths.get(path);
     if (other !== undefined) {
       throw new SkepError(
@@ -254,6 +260,7 @@ function dataShape(section: DataSection, options: MapOptions): MapShape {
     valueSize: section.size,
     maxEntries: 1,
     flags: options.flags ?? section.flags,
+    optionalFlags: options.flags === undefined ? BPF_F.MMAPABLE : 0,
     numaNode: 0,
     mapExtra: 0n,
     keyTypeId: 0,

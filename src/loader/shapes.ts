@@ -3,7 +3,9 @@
  * and the numbers that depend on the machine.
  */
 
+import { alignUp } from '../bytes/align.ts';
 import type { MapDefinition } from '../obj/map-definition.ts';
+import { BPF_F } from '../uapi/map-flags.ts';
 import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
 import type { MapOptions } from './options.ts';
 
@@ -22,6 +24,8 @@ export interface MapShape {
   readonly valueSize: number;
   readonly maxEntries: number;
   readonly flags: number;
+  /** Flags that the map does without where the kernel does not know them. */
+  readonly optionalFlags: number;
   readonly numaNode: number;
   readonly mapExtra: bigint;
   readonly keyTypeId: number;
@@ -49,6 +53,7 @@ export function shapeOf(
   options: MapOptions = {},
 ): MapShape {
   const type = definition.typeNumber;
+  const flags = options.flags ?? definition.flags;
   const maxEntries = options.maxEntries ?? definition.maxEntries;
   const withoutSizes = WITHOUT_SIZES.has(type);
   const keySize = withoutSizes ? 0 : definition.keySize;
@@ -57,8 +62,9 @@ export function shapeOf(
     type,
     keySize: keySize || defaultKeySize(type),
     valueSize: valueSize || defaultValueSize(type),
-    maxEntries: adjustEntries(type, maxEntries, machine),
-    flags: options.flags ?? definition.flags,
+    maxEntries: roundPerCpu(type, flags, adjustEntries(type, maxEntries, machine), machine),
+    flags,
+    optionalFlags: 0,
     numaNode: definition.numaNode,
     mapExtra: definition.mapExtra,
     keyTypeId: definition.keyTypeId,
@@ -92,6 +98,14 @@ function adjustEntries(type: number, maxEntries: number, machine: Machine): numb
     default:
       return maxEntries;
   }
+}
+
+/** Lists of each CPU's own take as many entries each: the kernel rounds up (`htab_map_alloc`). */
+function roundPerCpu(type: number, flags: number, maxEntries: number, machine: Machine): number {
+  const isLru = type === BPF_MAP_TYPE.LRU_HASH || type === BPF_MAP_TYPE.LRU_PERCPU_HASH;
+  return isLru && (flags & BPF_F.NO_COMMON_LRU) !== 0
+    ? alignUp(maxEntries, machine.possibleCpus())
+    : maxEntries;
 }
 
 /** A perf event array is always indexed by CPU; the declaration may leave that out. */

@@ -58,6 +58,8 @@ export interface WriteStep extends OfMap {
 export interface FillStep extends OfMap {
   readonly step: 'fill';
   readonly slots: readonly { readonly index: number; readonly map: string }[];
+  /** What the kernel compares the maps with. */
+  readonly inner: MapShape | null;
 }
 
 /** Makes a data section read-only for system calls, so that the verifier knows its contents. */
@@ -94,7 +96,7 @@ export interface StepEvent {
    * `refused`: the kernel did not take the BTF, and maps go without types.
    */
   readonly outcome: 'done' | 'absent' | 'reused' | 'refused';
-  /** Why, if `refused`. */
+  /** Why, if `refused`; what was left out, if a map was created with less than it declares. */
   readonly reason?: string;
 }
 

@@ -3,6 +3,7 @@
 import type { Codec } from '../codec/codec.ts';
 import { u32 } from '../codec/numbers.ts';
 import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
+import type { canBeInner } from './inner-map.ts';
 import type { OpenOptions } from './map-handle.ts';
 import { type CreateOptions, createTyped, handleOf, openTyped } from './standalone.ts';
 import { TypedMap, type TypedSource } from './typed-map.ts';
@@ -15,6 +16,8 @@ import { TypedMap, type TypedSource } from './typed-map.ts';
  * limits.set(3, 100n);
  */
 export class ArrayMap<V> extends TypedMap<number, V> {
+  declare readonly [canBeInner]: true;
+
   /** The types of map that this class is for. */
   static readonly types: readonly number[] = [BPF_MAP_TYPE.ARRAY];
 

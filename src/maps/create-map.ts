@@ -54,43 +54,84 @@ export function kernelName(name: string): string {
   return name.slice(0, NAME_LENGTH).replace(/[^A-Za-z0-9_.]/g, '_');
 }
 
+/** What was left out of a map's creation because the kernel refused it, and the refusal. */
+export interface LeftOut {
+  readonly what: 'memory mapping' | 'types' | 'name';
+  readonly refusal: Error;
+}
+
+/** How {@link createMap} deals with kernels that do not know everything. */
+export interface CreateMapOptions {
+  /** Flags that the map can do without (`BPF_F_MMAPABLE` of data sections, before 5.5). */
+  readonly optionalFlags?: number;
+  /** Told what was left out, if anything was. */
+  readonly onLeftOut?: (left: LeftOut) => void;
+}
+
 /**
- * Creates a map. If the kernel refuses it, what older kernels do not know is left out step by step:
- * the types (before 4.18, and where a type does not take them), a dot in the name (before 5.2), the
- * name (before 4.15).
+ * Creates a map. If the kernel refuses it, what it may not know is left out step by step: flags that
+ * are optional; the types, which kernels before 4.18, and some map types with some values, do not
+ * take; a dot in the name (before 5.2); the name (before 4.15).
  *
  * @returns a file descriptor, the caller's to close
  * @throws SyscallError the first refusal, if none of that helps
  */
-export function createMap(kernel: Kernel, attributes: MapAttributes): number {
-  let refusal: unknown;
-  for (const attempt of attempts(attributes)) {
+export function createMap(
+  kernel: Kernel,
+  attributes: MapAttributes,
+  options: CreateMapOptions = {},
+): number {
+  let refusal: Error | undefined;
+  for (const attempt of attempts(attributes, options.optionalFlags ?? 0)) {
+    // As libbpf does, types are left out after any refusal; the rest only if age can be the reason.
+    if (refusal !== undefined && attempt.left !== 'types' && !mayBeAge(refusal)) {
+      continue;
+    }
     try {
-      return kernel.createMap(attempt);
-    } catch (error) {
-      refusal ??= error;
-      if (!mayBeAge(error)) {
-        break;
+      const fd = kernel.createMap(attempt.attributes);
+      if (refusal !== undefined && attempt.left !== null) {
+        options.onLeftOut?.({ what: attempt.left, refusal });
       }
+      return fd;
+    } catch (error) {
+      if (!(error instanceof SyscallError)) {
+        throw error;
+      }
+      refusal ??= error;
     }
   }
   throw refusal;
 }
 
-function* attempts(attributes: MapAttributes): Generator<MapAttributes> {
-  yield attributes;
-  if (attributes.btf !== null) {
-    yield { ...attributes, btf: null };
+interface Attempt {
+  readonly attributes: MapAttributes;
+  readonly left: LeftOut['what'] | null;
+}
+
+function* attempts(attributes: MapAttributes, optionalFlags: number): Generator<Attempt> {
+  yield { attributes, left: null };
+  let less = attributes;
+  if ((less.flags & optionalFlags) !== 0) {
+    less = { ...less, flags: less.flags & ~optionalFlags };
+    yield { attributes: less, left: 'memory mapping' };
   }
-  if (attributes.name.includes('.')) {
-    yield { ...attributes, btf: null, name: attributes.name.replaceAll('.', '_') };
+  if (less.btf !== null) {
+    // With the flags again: on a kernel that knows them the types were the reason.
+    yield { attributes: { ...attributes, btf: null }, left: 'types' };
+    less = { ...less, btf: null };
+    if (less.flags !== attributes.flags) {
+      yield { attributes: less, left: 'types' };
+    }
   }
-  if (attributes.name !== '') {
-    yield { ...attributes, btf: null, name: '' };
+  if (less.name.includes('.')) {
+    yield { attributes: { ...less, name: less.name.replaceAll('.', '_') }, left: 'name' };
+  }
+  if (less.name !== '') {
+    yield { attributes: { ...less, name: '' }, left: 'name' };
   }
 }
 
 /** Whether a refusal can mean that the kernel does not know a field, rather than what it says. */
-function mayBeAge(error: unknown): boolean {
+function mayBeAge(error: Error): boolean {
   return error instanceof SyscallError && ['EINVAL', 'E2BIG', 'ENOTSUPP'].includes(error.errnoName);
 }

@@ -1,6 +1,7 @@
 /** Hashes, and hashes that forget what was used least recently. */
 
 import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
+import type { canBeInner } from './inner-map.ts';
 import type { OpenOptions } from './map-handle.ts';
 import { type CreateOptions, createTyped, handleOf, openTyped, type Types } from './standalone.ts';
 import { TypedMap, type TypedSource } from './typed-map.ts';
@@ -14,6 +15,8 @@ import { TypedMap, type TypedSource } from './typed-map.ts';
  * for (const [key, value] of counts) console.log(key, value);
  */
 export class HashMap<K, V> extends TypedMap<K, V> {
+  declare readonly [canBeInner]: true;
+
   /** The types of map that this class is for. */
   static readonly types: readonly number[] = [BPF_MAP_TYPE.HASH, BPF_MAP_TYPE.LRU_HASH];
 

@@ -3,7 +3,8 @@
  * and an end.
  */
 
-import { SkepError } from '../errors.ts';
+import { dirname } from 'node:path';
+import { SkepError, SyscallError } from '../errors.ts';
 import type { Kernel, MapInfo, MapUsage, PinAccess } from '../kernel/kernel.ts';
 import { linuxKernel } from '../kernel/linux.ts';
 import { mapTypeName } from '../uapi/map-types.ts';
@@ -107,14 +108,15 @@ export abstract class MapHandle {
    */
   pin(path: string): void {
     const fd = this.fd;
-    const made = makePinDirectory(this.kernel, path);
+    const place = checkPinPath(path);
+    const made = makePinDirectory(this.kernel, place);
     try {
-      this.kernel.pin(fd, path);
+      this.kernel.pin(fd, place);
     } catch (error) {
       removeDirectories(this.kernel, made);
       throw error;
     }
-    this.#pinPath = path;
+    this.#pinPath = place;
   }
 
   /**
@@ -128,11 +130,38 @@ export abstract class MapHandle {
     if (path === null) {
       return false;
     }
-    checkPinPath(path);
-    if (path === this.#pinPath) {
+    const place = checkPinPath(path);
+    if (place === this.#pinPath) {
       this.#pinPath = null;
+    } else {
+      this.#checkOwnPin(place);
     }
-    return this.kernel.unpin(path);
+    return this.kernel.unpin(place);
+  }
+
+  /** Refuses to remove what is another map's. */
+  #checkOwnPin(path: string): void {
+    if (this.kernel.fileSystem(dirname(path)) !== 'bpf') {
+      // No pin at all, which is for the kernel's front to say.
+      return;
+    }
+    let fd: number;
+    try {
+      fd = this.kernel.openPinnedMap(path, 'read-only');
+    } catch (error) {
+      if (error instanceof SyscallError && error.errnoName === 'ENOENT') {
+        return;
+      }
+      throw error;
+    }
+    const { id } = this.kernel.mapInfo(fd);
+    this.kernel.close(fd);
+    if (id !== this.info().id) {
+      throw new SkepError(
+        'ERR_SKEP_PIN_PATH',
+        `what is pinned at "${path}" is another map than "${this.name}"; unpin it by a handle of its own`,
+      );
+    }
   }
 
   /** Closes the handle. The map lives on while it is pinned, or somebody else holds it. */
@@ -164,16 +193,16 @@ export abstract class MapHandle {
  * @throws TypeError for a mode that does not exist
  */
 export function updateFlags(name: string, mode: UpdateMode): number {
-  const flags = UPDATE_FLAGS[mode];
-  if (flags === undefined) {
+  if (!Object.hasOwn(UPDATE_FLAGS, mode)) {
     throw new TypeError(`map "${name}": the mode is "any", "noexist" or "exist", not "${mode}"`);
   }
-  return flags;
+  return UPDATE_FLAGS[mode];
 }
 
 /** Opens the map at a pin. @throws SyscallError `ENOENT` if there is none, `EINVAL` if it is no map */
 export function openPin(path: string, options: OpenOptions): OwnedMap {
-  checkPinPath(path);
+  const place = checkPinPath(path);
   const kernel = options.kernel ?? linuxKernel();
-  return { kernel, fd: kernel.openPinnedMap(path, options.access ?? 'read-write'), pinPath: path };
+  const fd = kernel.openPinnedMap(place, options.access ?? 'read-write');
+  return { kernel, fd, pinPath: place };
 }

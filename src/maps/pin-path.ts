@@ -1,6 +1,6 @@
 /** Paths of pins: what a BPF file system takes, and making the directories that are missing. */
 
-import { dirname } from 'node:path';
+import { dirname, posix } from 'node:path';
 import { SkepError } from '../errors.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 
@@ -8,12 +8,16 @@ import type { Kernel } from '../kernel/kernel.ts';
 export const DEFAULT_PIN_DIRECTORY = '/sys/fs/bpf';
 
 /**
- * Checks the form of a pin's path: absolute, and no dot in any part, which a BPF file system
- * refuses with EPERM.
+ * Checks the form of a pin's path, without looking at the file system.
  *
- * @throws SkepError `ERR_SKEP_PIN_PATH`
+ * @returns the path without doubled slashes and `.` or `..` in it
+ * @throws TypeError if it is no text
+ * @throws SkepError `ERR_SKEP_PIN_PATH` if it is relative or names no file
  */
-export function checkPinPath(path: string): void {
+export function checkPinPath(path: string): string {
+  if (typeof path !== 'string') {
+    throw new TypeError(`the path of a pin is a string, not ${typeof path}`);
+  }
   if (!path.startsWith('/')) {
     throw pinPathError(
       path,
@@ -26,29 +30,23 @@ export function checkPinPath(path: string): void {
   if (path.includes('\0')) {
     throw pinPathError(path, 'contains a NUL character');
   }
-  const dotted = path.split('/').find((part) => part.includes('.'));
-  if (dotted !== undefined) {
-    const advice = /^\.+$/.test(dotted)
-      ? 'write the path out'
-      : `use "${dotted.replaceAll('.', '_')}"`;
-    throw pinPathError(
-      path,
-      `has a dot in "${dotted}", which a BPF file system refuses; ${advice}`,
-    );
+  const normal = posix.normalize(path);
+  if (normal.startsWith(`${DEFAULT_PIN_DIRECTORY}/`)) {
+    checkDots(path, normal.slice(DEFAULT_PIN_DIRECTORY.length));
   }
+  return normal;
 }
 
 /**
- * Makes the directory of a pin, and those above it, where they are missing below a BPF file system.
+ * Checks that a pin's path lies on a BPF file system and has a form that it takes.
  *
- * @returns the directories that were made, outermost first
- * @throws SkepError `ERR_SKEP_PIN_PATH` if the path does not lie on a BPF file system; nothing is
- *   made then
+ * @returns the directories that are missing, outermost first
+ * @throws SkepError `ERR_SKEP_PIN_PATH`, with the remedy
  */
-export function makePinDirectory(kernel: Kernel, path: string): string[] {
-  checkPinPath(path);
+export function checkPinPlace(kernel: Kernel, path: string): string[] {
+  const normal = checkPinPath(path);
   const missing: string[] = [];
-  let directory = dirname(path);
+  let directory = dirname(normal);
   let kind = kernel.fileSystem(directory);
   while (kind === 'missing' && directory !== '/') {
     missing.unshift(directory);
@@ -58,6 +56,23 @@ export function makePinDirectory(kernel: Kernel, path: string): string[] {
   if (kind !== 'bpf') {
     throw notBpf(path, directory);
   }
+  // Dots are refused inside the file system only: where it is mounted may have any name.
+  let root = directory;
+  while (root !== '/' && kernel.fileSystem(dirname(root)) === 'bpf') {
+    root = dirname(root);
+  }
+  checkDots(path, normal.slice(root.length));
+  return missing;
+}
+
+/**
+ * Makes the directory of a pin, and those above it, where they are missing below a BPF file system.
+ *
+ * @returns the directories that were made, outermost first
+ * @throws SkepError `ERR_SKEP_PIN_PATH` if the path cannot hold pins; nothing is made then
+ */
+export function makePinDirectory(kernel: Kernel, path: string): string[] {
+  const missing = checkPinPlace(kernel, path);
   const made: string[] = [];
   try {
     for (const each of missing) {
@@ -70,6 +85,17 @@ export function makePinDirectory(kernel: Kernel, path: string): string[] {
     throw error;
   }
   return made;
+}
+
+/** A BPF file system answers EPERM to every name with a dot in it. */
+function checkDots(path: string, below: string): void {
+  const dotted = below.split('/').find((part) => part.includes('.'));
+  if (dotted !== undefined) {
+    throw pinPathError(
+      path,
+      `has a dot in "${dotted}", which a BPF file system refuses; use "${dotted.replaceAll('.', '_')}"`,
+    );
+  }
 }
 
 /** Removes directories that {@link makePinDirectory} made, as far as they are empty. */

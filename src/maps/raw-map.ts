@@ -1,6 +1,7 @@
 /** A handle to a map in the kernel whose keys and values are bytes. */
 
 import { linuxKernel } from '../kernel/linux.ts';
+import type { canBeInner } from './inner-map.ts';
 import {
   MapHandle,
   type OpenOptions,
@@ -12,6 +13,8 @@ import {
 
 /** An open map of any type, its keys and values as bytes. */
 export class RawMap extends MapHandle {
+  declare readonly [canBeInner]: true;
+
   /**
    * Takes a map over, and closes it if that fails.
    *
@@ -61,6 +64,9 @@ export class RawMap extends MapHandle {
     const fd = this.fd;
     this.#checkKey(key);
     const valueBytes = this.kernel.valueBytes(fd);
+    if (!(value instanceof Uint8Array)) {
+      throw new TypeError(`map "${this.name}": a value is a Uint8Array of ${valueBytes} bytes`);
+    }
     if (value.length !== valueBytes) {
       throw new RangeError(
         `map "${this.name}": values have ${valueBytes} bytes, not ${value.length}`,

@@ -4,7 +4,7 @@
 
 import { type Codec, Memory } from '../codec/codec.ts';
 import { SkepError } from '../errors.ts';
-import { mapTypeName } from '../uapi/map-types.ts';
+import { BPF_MAP_TYPE, mapTypeName } from '../uapi/map-types.ts';
 import { MapHandle, type OwnedMap, type UpdateMode, updateFlags } from './map-handle.ts';
 import { clear, walk } from './walk.ts';
 
@@ -166,7 +166,7 @@ export abstract class TypedMap<K, V> extends MapHandle implements Iterable<[K, V
   }
 
   #walked() {
-    const { keySize, maxEntries } = this.info();
+    const { keySize, maxEntries, type } = this.info();
     const map = this;
     return {
       kernel: this.kernel,
@@ -177,12 +177,13 @@ export abstract class TypedMap<K, V> extends MapHandle implements Iterable<[K, V
       keyBytes: keySize,
       valueBytes: this.#valueMemory.bytes.length,
       maxEntries,
+      startsOver: type === BPF_MAP_TYPE.LPM_TRIE,
     };
   }
 }
 
 /** Refuses a handle of the wrong class. */
-function checkKind(map: MapHandle, types: readonly number[]): void {
+export function checkKind(map: MapHandle, types: readonly number[]): void {
   const { type, typeName } = map.info();
   if (!types.includes(type)) {
     const wanted = types.map(mapTypeName).join(' or ');
@@ -193,7 +194,8 @@ function checkKind(map: MapHandle, types: readonly number[]): void {
   }
 }
 
-function checkSize(
+/** Refuses a codec of another size than the kernel's keys or values. */
+export function checkSize(
   map: MapHandle,
   what: string,
   codec: Codec<unknown, never>,

@@ -3,8 +3,9 @@
  * Either way no key is met twice, whatever others do to the map meanwhile.
  */
 
-import { SkepError, SyscallError } from '../errors.ts';
+import { SyscallError } from '../errors.ts';
 import type { BatchCursor, Kernel } from '../kernel/kernel.ts';
+import { endless, freshOnly } from './fresh-keys.ts';
 
 /** Entries per call: beyond a few hundred, larger batches gain nothing. */
 const BATCH_ENTRIES = 512;
@@ -22,6 +23,8 @@ export interface WalkedMap {
   readonly keyBytes: number;
   readonly valueBytes: number;
   readonly maxEntries: number;
+  /** Whether a batch goes on from a key, and from the first one if that key is gone: tries. */
+  readonly startsOver?: boolean;
 }
 
 /** Some entries: `count` keys one behind the other, and their values. Overwritten by the next. */
@@ -37,7 +40,11 @@ export interface Chunk {
  *
  * @throws SkepError `ERR_SKEP_ITERATION` if the map changes so fast that the walk cannot end
  */
-export function* walk(map: WalkedMap): Generator<Chunk, void, undefined> {
+export function walk(map: WalkedMap): Generator<Chunk, void, undefined> {
+  return map.startsOver === true ? freshOnly(map, walkInBatches(map)) : walkInBatches(map);
+}
+
+function* walkInBatches(map: WalkedMap): Generator<Chunk, void, undefined> {
   let capacity = batchEntries(map);
   const cursor = newCursor(map);
   while (!cursor.done) {
@@ -111,10 +118,7 @@ function* walkByKeys(map: WalkedMap): Generator<Chunk, void, undefined> {
       const value = values.subarray(count * map.valueBytes, (count + 1) * map.valueBytes);
       steps += 1;
       if (steps > patience) {
-        throw new SkepError(
-          'ERR_SKEP_ITERATION',
-          `map "${map.name}" changes so fast that walking over it does not end; take fewer entries at a time, or walk while nobody removes any`,
-        );
+        throw endless(map);
       }
       ended = !map.kernel.nextKey(map.fd, key, next);
       if (!ended) {

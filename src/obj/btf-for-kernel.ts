@@ -20,11 +20,21 @@ const LINKAGE_EXTERN = 2;
 const VLEN_MASK = 0xffffff;
 
 /**
+ * Which kinds of type the kernel is shown: all of them, or those of Linux 5.2, for kernels that
+ * refuse the newer ones. Sizes and ids are the same, so maps keep their types.
+ */
+export type BtfDialect = 'full' | 'linux-5.2';
+
+/**
  * Encodes an object's BTF for BPF_BTF_LOAD, in the host's byte order.
  *
  * @throws ObjectError `ERR_SKEP_BTF` if a section that BTF describes is not in the object
  */
-export function encodeForKernel(object: ObjectFile, btf: Btf): Uint8Array {
+export function encodeForKernel(
+  object: ObjectFile,
+  btf: Btf,
+  dialect: BtfDialect = 'full',
+): Uint8Array {
   const writer = new BtfWriter(btf);
   const sections = new Map<string, ElfSection>();
   for (const section of object.elf.sections) {
@@ -44,8 +54,59 @@ export function encodeForKernel(object: ObjectFile, btf: Btf): Uint8Array {
         break;
       default:
     }
+    if (dialect === 'linux-5.2') {
+      replaceNewer(writer, id);
+    }
   }
   return writer.finish();
+}
+
+/**
+ * Puts an older kind in the place of a newer one, of the same number of words and the same size in
+ * memory, as libbpf's `bpf_object__sanitize_btf` does.
+ */
+function replaceNewer(writer: BtfWriter, id: number): void {
+  const info = writer.get(id, 1);
+  const count = info & VLEN_MASK;
+  switch (writer.btf.kindOf(id)) {
+    case BTF_KIND.FUNC:
+      // Global functions: 5.6.
+      writer.set(id, 1, kindInfo(BTF_KIND.FUNC, LINKAGE_STATIC));
+      break;
+    case BTF_KIND.FLOAT:
+      // 5.13. A struct without members has the size all the same.
+      writer.set(id, 0, 0);
+      writer.set(id, 1, kindInfo(BTF_KIND.STRUCT, 0));
+      break;
+    case BTF_KIND.DECL_TAG:
+      // 5.16. One more word than the common ones, like an integer.
+      writer.set(id, 1, kindInfo(BTF_KIND.INT, 0));
+      writer.set(id, 2, 1);
+      writer.set(id, 3, 8);
+      break;
+    case BTF_KIND.TYPE_TAG:
+      // 5.17.
+      writer.set(id, 0, 0);
+      writer.set(id, 1, kindInfo(BTF_KIND.CONST, 0));
+      break;
+    case BTF_KIND.ENUM:
+      // The flag for signed values: 6.0.
+      writer.set(id, 1, kindInfo(BTF_KIND.ENUM, count));
+      break;
+    case BTF_KIND.ENUM64:
+      // 6.0. Three words an entry, like a union's members, which start at its first bit.
+      writer.set(id, 1, kindInfo(BTF_KIND.UNION, count));
+      for (let index = 0; index < count; index += 1) {
+        writer.set(id, 4 + index * 3, writer.placeholderByte());
+        writer.set(id, 5 + index * 3, 0);
+      }
+      break;
+    default:
+  }
+}
+
+function kindInfo(kind: number, count: number): number {
+  return kind * 2 ** 24 + count;
 }
 
 /** Functions are static or global; with named parameters. */
@@ -183,6 +244,7 @@ class BtfWriter {
   #addedStrings = '';
   #name = 0;
   #int = 0;
+  #byte = 0;
   #variable = 0;
 
   constructor(btf: Btf) {
@@ -207,10 +269,18 @@ class BtfWriter {
     return this.#name;
   }
 
+  /** Id of a 1-byte integer type. */
+  placeholderByte(): number {
+    if (this.#byte === 0) {
+      this.#byte = this.#add([this.placeholderName(), kindInfo(BTF_KIND.INT, 0), 1, 8]);
+    }
+    return this.#byte;
+  }
+
   /** Id of a 4-byte integer type. */
   placeholderInt(): number {
     if (this.#int === 0) {
-      this.#int = this.#add([this.placeholderName(), BTF_KIND.INT * 2 ** 24, 4, 32]);
+      this.#int = this.#add([this.placeholderName(), kindInfo(BTF_KIND.INT, 0), 4, 32]);
     }
     return this.#int;
   }
@@ -221,7 +291,7 @@ class BtfWriter {
       const type = this.placeholderInt();
       this.#variable = this.#add([
         this.placeholderName(),
-        BTF_KIND.VAR * 2 ** 24,
+        kindInfo(BTF_KIND.VAR, 0),
         type,
         LINKAGE_GLOBAL,
       ]);

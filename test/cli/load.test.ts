@@ -92,13 +92,15 @@ describe('skep load --plan', () => {
               bytes: step.contents.length,
             });
           } else if ('shape' in step) {
-            const { type, mapExtra, ...rest } = step.shape;
+            const { type, mapExtra, optionalFlags: _, ...rest } = step.shape;
             expect(documented.shape).toEqual({
               ...rest,
               type: mapTypeName(type),
               typeNumber: type,
               mapExtra: String(mapExtra),
             });
+          } else if (step.step === 'fill') {
+            expect(documented).toEqual({ step: 'fill', map: step.map, slots: step.slots });
           } else {
             expect(documented).toEqual(step);
           }
@@ -255,13 +257,23 @@ describeKernel('skep load', () => {
   });
 
   it('says that a load which failed half-way was undone, and nothing of it is left', () => {
+    const [other, place] = [`${pins.path}/other`, `${pins.path}/app`];
+    stdoutOf(['load', demo, '--pin-dir', other, '--max-entries', 'tenants=32']);
+    stdoutOf(['map', 'pin', `${other}/tenants`, `${place}/tenants`]);
+    const { status, stdout, stderr } = skep(['load', demo, '--pin-dir', place]);
+    expect(status).toBe(1);
+    expect(stdout).toMatch(/\ndone {5}pin "flows" at .*\nundone {3}every step above\n$/s);
+    expect(stderr).toMatch(/^skep: map "tenants": .* \[ERR_SKEP_PIN_MISMATCH\]\n$/);
+    expect(readdirSync(place)).toEqual(['tenants']);
+  });
+
+  it('refuses a pin outside a BPF file system before anything is done', () => {
     const outside = mkdtempSync(join(tmpdir(), 'skep-cli-'));
     try {
       const { status, stdout, stderr } = skep([
         ...['load', demo, '--pin-dir', pins.path, '--pin', `tenants=${outside}/tenants`],
       ]);
-      expect(status).toBe(1);
-      expect(stdout).toMatch(/\ndone {5}pin "flows" at .*\nundone {3}every step above\n$/s);
+      expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
       expect(stderr).toMatch(
         /^skep: .* does not lie on a BPF file system .* \[ERR_SKEP_PIN_PATH\]\n$/,
       );

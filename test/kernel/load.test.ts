@@ -1,12 +1,17 @@
 /** Loading on the running kernel: pins, slots, failures, what stays. */
 
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { PinMismatchError, type SkepError, SyscallError } from '../../src/errors.ts';
+import { linuxKernel } from '../../src/kernel/linux.ts';
 import { load } from '../../src/loader/load.ts';
+import type { ObjectFile } from '../../src/loader/object-file.ts';
 import { RawMap } from '../../src/maps/raw-map.ts';
+import { Btf } from '../../src/obj/btf/btf.ts';
+import { sizeOfType } from '../../src/obj/btf/layout.ts';
+import { encodeForKernel } from '../../src/obj/btf-for-kernel.ts';
 import { fixturePath, openFixture } from '../support/fixtures.ts';
 import { bpfDescriptors, describeKernel, pinDirectory } from '../support/kernel.ts';
 import { hasProgram, output } from '../support/programs.ts';
@@ -74,6 +79,23 @@ describeKernel('pins', () => {
       /does not lie on a BPF file system.*mount -t bpf/,
     );
     expect(existsSync(outside)).toBe(false);
+  });
+
+  it('may have dots in the place where the BPF file system is mounted, and not below', () => {
+    const mounted = mkdtempSync(join(tmpdir(), 'skep.mount.'));
+    output('mount', '-t', 'bpf', 'bpf', mounted);
+    try {
+      load(openFixture('demo'), { pinDirectory: `${mounted}/app`, pinAll: true }).close();
+      const map = RawMap.openPinned(`${mounted}/app/../app/flows`);
+      expect(map.pinPath).toBe(`${mounted}/app/flows`);
+      map.close();
+      const dotted = () =>
+        load(openFixture('demo'), { pinDirectory: `${mounted}/a.b`, pinAll: true });
+      expect(dotted).toThrow(/dot in "a.b"/);
+    } finally {
+      output('umount', mounted);
+      rmdirSync(mounted);
+    }
   });
 
   it('never remove files that are no pins', () => {
@@ -167,6 +189,53 @@ describeKernel('maps of maps', () => {
     expect(asU32(outer.get(u32(5)))).toBe(inner.info().id);
     expect(outer.delete(u32(5))).toBe(true);
     expect(outer.get(u32(5))).toBeUndefined();
+    app.close();
+  });
+});
+
+describeKernel('BTF for older kernels', () => {
+  it('has the same ids and sizes, and is taken by this one too', () => {
+    const kernel = linuxKernel();
+    for (const name of [
+      'demo',
+      'maps/flavour-values',
+      'maps/flavour-keys',
+      'maps/decl-tags',
+      'data/ksyms',
+    ]) {
+      const object = openFixture(name);
+      const fd = kernel.loadBtf(encodeForKernel(object, object.btf!, 'linux-5.2'));
+      const blob = Btf.parse(encodeForKernel(object, object.btf!, 'linux-5.2'));
+      for (const map of object.maps.values()) {
+        for (const typeId of [map.keyTypeId, map.valueTypeId]) {
+          if (typeId !== 0) {
+            expect(sizeOfType(blob, typeId), `${name} ${map.name}`).toBe(
+              sizeOfType(object.btf!, typeId),
+            );
+          }
+        }
+      }
+      for (const kind of ['float', 'decl_tag', 'type_tag', 'enum64'] as const) {
+        expect(blob.idsOfKind(kind)).toEqual([]);
+      }
+      kernel.close(fd);
+    }
+  });
+
+  it('is not the reason to give a map up: values that may not have a type go without', () => {
+    // A spin lock in the value of an LRU hash: the kernel refuses the types, and takes the map.
+    const object = openFixture('nested/spin-lock');
+    const name = [...object.maps.keys()][0]!;
+    const definition = object.maps.get(name)!;
+    const reasons: (string | undefined)[] = [];
+    const changed = Object.assign(Object.create(object), {
+      maps: new Map([
+        [name, { ...definition, typeNumber: 9, type: 'lru_hash', flags: 0, maxEntries: 8 }],
+      ]),
+    }) as ObjectFile;
+    const app = load(changed, { onStep: ({ reason }) => reasons.push(reason) });
+    expect(app.maps.get(name)!.info().btfId).toBe(0);
+    expect(reasons.find((reason) => reason !== undefined)).toMatch(/made without its types/);
     app.close();
   });
 });

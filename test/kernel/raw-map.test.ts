@@ -144,6 +144,54 @@ describeKernel('a raw map', () => {
     app.close();
   });
 
+  it('refuses what only looks like bytes', () => {
+    const app = loadUnpinned('demo');
+    const map = app.maps.get('tenant_zero')!;
+    const key = new Uint8Array(2);
+    const forged = { length: 8, byteLength: 8, byteOffset: -64, buffer: new ArrayBuffer(16) };
+    for (const wrong of [
+      forged,
+      new BigUint64Array(8),
+      [1, 2, 3, 4, 5, 6, 7, 8],
+      '12345678',
+      null,
+    ]) {
+      expect(() => map.set(key, wrong as unknown as Uint8Array)).toThrow(TypeError);
+      expect(() => map.kernel.update(map.fd, key, wrong as unknown as Uint8Array, 0)).toThrow(
+        Error,
+      );
+    }
+    expect(map.get(key)).toBeUndefined();
+    app.close();
+  });
+
+  it('refuses options and ids that do not exist', () => {
+    const app = loadUnpinned('demo');
+    const map = app.maps.get('tenant_zero')!;
+    expect(() => map.set(new Uint8Array(2), new Uint8Array(8), 'toString' as 'any')).toThrow(
+      TypeError,
+    );
+    for (const id of [1.5, Number.NaN, -1, 2 ** 32 + 1, '5' as unknown as number]) {
+      expect(() => RawMap.openById(id)).toThrow(TypeError);
+    }
+    const path = `${directory.path}/zero`;
+    map.pin(path);
+    expect(() => RawMap.openPinned(path, { access: 'readonly' as 'read-only' })).toThrow(TypeError);
+    expect(() => RawMap.openPinned(5 as unknown as string)).toThrow(TypeError);
+    app.close();
+  });
+
+  it('is not unpinned by the handle of another map', () => {
+    const app = loadUnpinned('demo');
+    const [zero, one] = [app.maps.get('tenant_zero')!, app.maps.get('tenant_one')!];
+    const path = `${directory.path}/zero`;
+    zero.pin(path);
+    expect(() => one.unpin(path)).toThrow(/another map than "tenant_one"/);
+    expect(one.unpin(`${directory.path}/none`)).toBe(false);
+    expect(zero.unpin(path)).toBe(true);
+    app.close();
+  });
+
   it('prints what it is', async () => {
     const { inspect } = await import('node:util');
     const app = loadUnpinned('demo');

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { PinMismatchError, type SkepError, SyscallError } from '../../src/errors.ts';
 import { load } from '../../src/loader/load.ts';
 import type { LoadOptions } from '../../src/loader/options.ts';
+import { shapeOf } from '../../src/loader/shapes.ts';
 import type { RawMap } from '../../src/maps/raw-map.ts';
 import { openFixture } from '../support/fixtures.ts';
 import { type Call, ScriptedKernel } from '../support/scripted-kernel.ts';
@@ -138,7 +139,10 @@ describe('a load that fails', () => {
       let refused: Call | undefined;
       kernel.fail = (call, at) => {
         if (at === index) refused = call;
-        return at === index ? 'EIO' : undefined;
+        // A map is tried again without its types: that has to fail as well.
+        const isRetry =
+          call[0] === 'createMap' && refused?.[0] === 'createMap' && call[1] === refused[1];
+        return at === index || isRetry ? 'EIO' : undefined;
       };
       if (['loadBtf', 'openMapById'].includes(String(callAt(index)[0]))) {
         // A load goes on without BTF; and it does not look inside maps that it has just made.
@@ -299,6 +303,24 @@ describe('a race for a pin', () => {
     app.close();
   });
 
+  it('for a directory is tried again when a load that failed has removed it', () => {
+    const kernel = new ScriptedKernel();
+    let removed = false;
+    kernel.before = ([method]) => {
+      if (method === 'pin' && !removed) {
+        removed = true;
+        kernel.directories.delete(DIRECTORY);
+      }
+    };
+    kernel.fail = ([method, , path]) =>
+      method === 'pin' && !kernel.directories.has(String(path).replace(/\/[^/]*$/, ''))
+        ? 'ENOENT'
+        : undefined;
+    loadDemo(kernel).close();
+    expect(removed).toBe(true);
+    expect(kernel.pins.size).toBe(5);
+  });
+
   it('that nobody wins ends in an error and not in a loop', () => {
     const kernel = new ScriptedKernel();
     kernel.fail = ([method]) =>
@@ -392,6 +414,7 @@ describe('options', () => {
       { maps: { flows: { create: false, pin: '/sys/fs/bpf/x' } } },
       /left out|not created/,
     ],
+    ['something else than a kernel', { kernel: {} as ScriptedKernel }, /kernel: expected a Kernel/],
     ['several entries for a data section', { maps: { '.rodata': { maxEntries: 2 } } }, /one entry/],
   ])('refuse %s with a TypeError', (_, options, message) => {
     const kernel = new ScriptedKernel();
@@ -408,6 +431,11 @@ describe('options', () => {
       /dot in "a\.b".*"a_b"/,
     ],
     ['a relative path', { maps: { flows: { pin: 'flows' } } }, /relative/],
+    [
+      'two maps at one path, spelled otherwise',
+      { maps: { flows: { pin: `${DIRECTORY}//x/../events` } } },
+      /cannot both/,
+    ],
     ['two maps at one path', { maps: { flows: { pin: `${DIRECTORY}/events` } } }, /cannot both/],
   ])('refuse %s before anything is done', (_, options, message) => {
     const kernel = new ScriptedKernel();
@@ -469,6 +497,68 @@ describe('what a machine decides', () => {
     expect(reasons[1]).toContain('EINVAL');
     expect(app.maps.get('flows')!.info().btfId).toBe(0);
     app.close();
+  });
+
+  it('includes which BTF is taken: older kernels get older kinds of type', () => {
+    const kernel = new ScriptedKernel();
+    let calls = 0;
+    kernel.fail = ([method]) => {
+      calls += method === 'loadBtf' ? 1 : 0;
+      return method === 'loadBtf' && calls === 1 ? 'EINVAL' : undefined;
+    };
+    const app = loadDemo(kernel);
+    expect(calls).toBe(2);
+    expect(app.maps.get('flows')!.info().btfId).not.toBe(0);
+    app.close();
+  });
+
+  it('includes whether data can be mapped: without that the flag is left out, and said', () => {
+    const kernel = new ScriptedKernel();
+    const MMAPABLE = 0x400;
+    kernel.fail = ([method, , attributes]) =>
+      method === 'createMap' && ((attributes as { flags: number }).flags & MMAPABLE) !== 0
+        ? 'EINVAL'
+        : undefined;
+    const reasons: string[] = [];
+    const pin = '/sys/fs/bpf/data';
+    const options: LoadOptions = {
+      maps: { '.bss': { pin } },
+      onStep: ({ reason }) => {
+        if (reason !== undefined) reasons.push(reason);
+      },
+    };
+    const first = loadDemo(kernel, options);
+    expect(first.maps.get('.bss')!.info().flags & MMAPABLE).toBe(0);
+    expect(reasons[0]).toMatch(/made without its memory mapping, which the kernel refused/);
+    first.close();
+    // And the map that was made so is found again.
+    loadDemo(kernel, options).close();
+    expect(kernel.descriptors.size).toBe(0);
+  });
+
+  it('includes the entries of lists per CPU, which the kernel rounds up', () => {
+    const kernel = new ScriptedKernel();
+    const app = loadDemo(kernel, { maps: { flows: { maxEntries: 1001 } } });
+    expect(app.maps.get('flows')!.info().maxEntries).toBe(1001);
+    app.close();
+    const definition = {
+      ...openFixture('demo').maps.get('flows')!,
+      typeNumber: 9,
+      flags: 2,
+      maxEntries: 1001,
+    };
+    expect(shapeOf(definition, kernel).maxEntries).toBe(1002);
+  });
+
+  it('says what an inner map lacks that does not fit its slot', () => {
+    const kernel = new ScriptedKernel();
+    kernel.fail = ([method]) =>
+      method === 'updateBatch' || method === 'update' ? 'EINVAL' : undefined;
+    const error = caught(() => load(openFixture('nested/inner-mismatch'), { kernel }));
+    expect((error as Error).message).toMatch(
+      /^the initial values of map "outer": .* EINVAL \(slot 0, map "narrow", is not like the inner template: \w+: wanted/,
+    );
+    expect(left(kernel)).toEqual(NOTHING);
   });
 
   it('retries without types, then without a name that old kernels do not take', () => {

@@ -8,6 +8,12 @@ import type { BtfComposite, BtfEnum, BtfEnum64, BtfType } from './types.ts';
 
 /** Anonymous types are written out up to this many characters, then cut to `{ ... }`. */
 const MAX_BODY = 200;
+/**
+ * One spelling looks at this many types and writes about this many characters at most. Types can
+ * refer to others many times over, so that depth alone bounds nothing.
+ */
+const MAX_TYPES = 300;
+const MAX_TEXT = 4000;
 
 /**
  * The C spelling of a type, with the name of what is declared in its place if one is given:
@@ -22,18 +28,22 @@ export function spellType(btf: Btf, id: number, declared = ''): string {
 
 class Speller {
   readonly #btf: Btf;
-  /** Characters of bodies written so far: the bound that hostile nesting runs into. */
+  /** Characters of bodies written so far. */
   #written = 0;
+  #types = 0;
+  #text = 0;
 
   constructor(btf: Btf) {
     this.#btf = btf;
   }
 
   spell(id: number, declared: string, depth: number): string {
-    if (depth > MAX_TYPE_DEPTH) {
+    this.#types += 1;
+    if (depth > MAX_TYPE_DEPTH || this.#isSpent()) {
       return join('...', declared);
     }
     const type = this.#btf.type(id);
+    this.#text += type.name.length + 1;
     switch (type.kind) {
       case 'ptr':
         return this.#pointer(type.typeId, `*${declared}`, depth);
@@ -55,6 +65,10 @@ class Speller {
       default:
         return join(this.#base(type, depth), declared);
     }
+  }
+
+  #isSpent(): boolean {
+    return this.#types > MAX_TYPES || this.#text > MAX_TEXT;
   }
 
   #pointer(target: number, declared: string, depth: number): string {
@@ -85,13 +99,16 @@ class Speller {
     if (parameters.length === 0) {
       return 'void';
     }
-    return parameters
-      .map((parameter) =>
-        parameter.typeId === 0 && parameter.name === ''
-          ? '...'
-          : this.spell(parameter.typeId, '', depth + 1),
-      )
-      .join(', ');
+    const out: string[] = [];
+    for (const { name, typeId } of parameters) {
+      const isVariadic = typeId === 0 && name === '';
+      out.push(isVariadic ? '...' : this.spell(typeId, '', depth + 1));
+      if (this.#isSpent()) {
+        out.push('...');
+        break;
+      }
+    }
+    return out.join(', ');
   }
 
   #base(type: BtfType, depth: number): string {

@@ -1,0 +1,90 @@
+/** Which class the handles of inner maps have, by the type of the maps. */
+
+import { ArrayMap } from './array-map.ts';
+import { BloomFilter } from './bloom-filter.ts';
+import { HashMap } from './hash-map.ts';
+import type { InnerMap } from './inner-map.ts';
+import { LpmTrie } from './lpm-trie.ts';
+import type { MapHandle } from './map-handle.ts';
+import { PerCpuArray } from './per-cpu-array.ts';
+import { PerCpuHashMap } from './per-cpu-hash-map.ts';
+import { Queue } from './queue.ts';
+import { RawMap } from './raw-map.ts';
+import { Stack } from './stack.ts';
+import { handleOf } from './standalone.ts';
+import type { TypedSource } from './typed-map.ts';
+
+/** A class of handles for inner maps, such as `HashMap` or `HashMap<number, Stats>`. */
+export type InnerKind = new (source: never) => InnerMap;
+
+/** One that can also create maps. */
+export interface CreatingKind extends InnerKind {
+  create(options: never): MapHandle;
+}
+
+/**
+ * The handles that a class gives with codecs for `K` and `V`. A class with types of its own
+ * (`HashMap<number, bigint>`) keeps those.
+ */
+export type HandleOf<C extends InnerKind, K, V> = C extends typeof HashMap
+  ? HashMap<K, V>
+  : C extends typeof ArrayMap
+    ? ArrayMap<V>
+    : C extends typeof PerCpuHashMap
+      ? PerCpuHashMap<K, V>
+      : C extends typeof PerCpuArray
+        ? PerCpuArray<V>
+        : C extends typeof LpmTrie
+          ? LpmTrie<V, K>
+          : C extends typeof Queue
+            ? Queue<V>
+            : C extends typeof Stack
+              ? Stack<V>
+              : C extends typeof BloomFilter
+                ? BloomFilter<V>
+                : C extends (new (
+                      source: never,
+                    ) => infer M extends InnerMap)
+                  ? M
+                  : never;
+
+/** A class of handles with keys and values, and the types of maps that it is for. */
+type TableKind = (new (
+  source: TypedSource<never, never>,
+) => InnerMap) & {
+  readonly types: readonly number[];
+};
+
+/** Classes of inner handles. What none is for is a `RawMap`. */
+const KINDS: readonly TableKind[] = [
+  HashMap,
+  ArrayMap,
+  PerCpuHashMap,
+  PerCpuArray,
+  LpmTrie,
+  Queue,
+  Stack,
+  BloomFilter,
+];
+
+const KIND_BY_TYPE: ReadonlyMap<number, TableKind> = new Map(
+  KINDS.flatMap((kind) => kind.types.map((type) => [type, kind] as const)),
+);
+
+/**
+ * A handle to an inner map, which takes it over; the map is closed if that fails.
+ *
+ * @param type the map's type
+ * @param kind a class for the handle, instead of the one for the type
+ * @throws SkepError `ERR_SKEP_MAP_KIND` if the map is not what class and codecs are for
+ */
+export function innerHandle(
+  source: TypedSource<unknown, unknown>,
+  type: number,
+  kind: InnerKind | undefined,
+): InnerMap {
+  const chosen = kind ?? KIND_BY_TYPE.get(type);
+  return chosen === undefined
+    ? RawMap.adopt(source)
+    : handleOf(chosen as new (source: TypedSource<unknown, unknown>) => InnerMap, source);
+}

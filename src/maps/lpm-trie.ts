@@ -1,0 +1,106 @@
+/** Tries that find the longest prefix of a key: tables of routes, lists of networks. */
+
+import { BPF_F } from '../uapi/map-flags.ts';
+import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
+import type { canBeInner } from './inner-map.ts';
+import type { LpmKey, LpmKeyLike } from './lpm-key.ts';
+import type { OpenOptions } from './map-handle.ts';
+import { type CreateOptions, createTyped, handleOf, openTyped, type Types } from './standalone.ts';
+import { type ReadOptions, TypedMap, type TypedSource, type WriteOptions } from './typed-map.ts';
+
+/** What stands for a key of a trie: where keys are {@link LpmKey}s, also text and plain objects. */
+export type LpmInput<K> = K | (K extends LpmKey ? LpmKeyLike | string : never);
+
+/**
+ * `BPF_MAP_TYPE_LPM_TRIE` (4.11; walking over its keys 4.16). Keys are {@link LpmKey}s, and may be
+ * given as text where their data is an address. Bits behind a key's prefix do not count.
+ *
+ * Keys of an object that have several members behind the prefix length are decoded as that struct:
+ * the type `K`.
+ *
+ * @example
+ * using routes = LpmTrie.create({ key: lpmKey(4), value: u32, maxEntries: 1024 });
+ * routes.set('10.0.0.0/8', 1).set('10.1.0.0/16', 2);
+ * routes.get('10.1.2.3'); // 2
+ * for (const [network, value] of routes) console.log(`${network}`, value);
+ */
+export class LpmTrie<V, K = LpmKey> extends TypedMap<K, V> {
+  declare readonly [canBeInner]: true;
+
+  /** The types of map that this class is for. */
+  static readonly types: readonly number[] = [BPF_MAP_TYPE.LPM_TRIE];
+
+  /** @internal */
+  constructor(source: TypedSource<K, V>) {
+    super(source, LpmTrie.types);
+  }
+
+  /**
+   * Creates a trie. The flag `BPF_F_NO_PREALLOC`, which the kernel demands, is added.
+   *
+   * @param options `key` is `lpmKey(4)` for IPv4, `lpmKey(16)` for IPv6, or a struct that starts with
+   *   the prefix length as a `u32`
+   * @throws SyscallError as `BPF_MAP_CREATE` does
+   */
+  static create<V, K = LpmKey>(options: Types<K, V> & CreateOptions): LpmTrie<V, K> {
+    const { key, value } = options;
+    const flags = (options.flags ?? 0) | BPF_F.NO_PREALLOC;
+    return handleOf<TypedSource<K, V>, LpmTrie<V, K>>(
+      LpmTrie,
+      createTyped(BPF_MAP_TYPE.LPM_TRIE, { key, value }, { ...options, flags }),
+    );
+  }
+
+  /**
+   * Opens a pinned trie.
+   *
+   * @throws SkepError `ERR_SKEP_MAP_KIND` if it is another kind of map, or its keys or values have
+   *   another size
+   */
+  static openPinned<V, K = LpmKey>(
+    path: string,
+    types: Types<K, V>,
+    options: OpenOptions = {},
+  ): LpmTrie<V, K> {
+    const { key, value } = types;
+    return handleOf<TypedSource<K, V>, LpmTrie<V, K>>(
+      LpmTrie,
+      openTyped(path, { key, value }, options),
+    );
+  }
+
+  /**
+   * The value of the longest prefix in the trie that covers the key; undefined if none does. Only
+   * prefixes that are no longer than the key's own length are looked at: `10.0.0.0/8` does not find
+   * `10.1.0.0/16`.
+   */
+  override get(key: LpmInput<K>, options?: ReadOptions): V | undefined {
+    return super.get(key as K, options);
+  }
+
+  /** Whether any prefix in the trie covers the key: whether {@link LpmTrie.get} finds something. */
+  override has(key: LpmInput<K>): boolean {
+    return super.has(key as K);
+  }
+
+  /**
+   * Sets the value of exactly this prefix.
+   *
+   * @throws ValueError if the key or the value does not fit its type; nothing is written
+   * @throws SyscallError `EEXIST`, `ENOENT` if the mode forbids it; `ENOSPC` if the trie is full
+   */
+  override set(key: LpmInput<K>, value: V, options?: WriteOptions): this {
+    return super.set(key as K, value, options);
+  }
+
+  /** Removes exactly this prefix; false if it is not there. */
+  delete(key: LpmInput<K>): boolean {
+    const fd = this.fd;
+    return this.kernel.delete(fd, this.writeKey(key as K));
+  }
+
+  /** Removes every entry, one by one; the number removed. */
+  clear(): number {
+    return this.removeAll();
+  }
+}

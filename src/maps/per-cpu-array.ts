@@ -1,0 +1,89 @@
+/** Arrays with one value per CPU. */
+
+import type { Codec } from '../codec/codec.ts';
+import { u32 } from '../codec/numbers.ts';
+import { perCpu } from '../codec/per-cpu.ts';
+import type { PerCpuValues } from '../codec/per-cpu-values.ts';
+import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
+import type { canBeInner } from './inner-map.ts';
+import type { OpenOptions } from './map-handle.ts';
+import { type CreateOptions, createTyped, handleOf, openTyped } from './standalone.ts';
+import { TypedMap, type TypedSource, type WriteOptions } from './typed-map.ts';
+
+/**
+ * `BPF_MAP_TYPE_PERCPU_ARRAY` (4.6): entries 0 to `length - 1`, each with one value for every
+ * possible CPU. Entries cannot be removed.
+ *
+ * @example
+ * using drops = PerCpuArray.create({ value: u64, maxEntries: 4 });
+ * console.log(drops.get(3)?.sum());
+ */
+export class PerCpuArray<V> extends TypedMap<number, PerCpuValues<V>> {
+  declare readonly [canBeInner]: true;
+
+  /** The types of map that this class is for. */
+  static readonly types: readonly number[] = [BPF_MAP_TYPE.PERCPU_ARRAY];
+
+  readonly #cpus: number;
+
+  /** @internal The source's codec is that of one CPU's value. */
+  constructor(source: TypedSource<number, V>) {
+    const cpus = source.kernel.possibleCpus();
+    super({ ...source, key: u32, value: perCpu(source.value, cpus) }, PerCpuArray.types);
+    this.#cpus = cpus;
+  }
+
+  /**
+   * Creates an array with one value per CPU.
+   *
+   * @param options `value` is one CPU's value
+   * @throws SyscallError as `BPF_MAP_CREATE` does
+   */
+  static create<V>(options: CreateOptions & { readonly value: Codec<V, never> }): PerCpuArray<V> {
+    const types = { key: u32, value: options.value };
+    return handleOf<TypedSource<number, V>, PerCpuArray<V>>(
+      PerCpuArray,
+      createTyped(BPF_MAP_TYPE.PERCPU_ARRAY, types, options),
+    );
+  }
+
+  /**
+   * Opens a pinned array with one value per CPU.
+   *
+   * @param types `value` is one CPU's value
+   * @throws SkepError `ERR_SKEP_MAP_KIND` if it is another kind of map, or its values have another
+   *   size
+   */
+  static openPinned<V>(
+    path: string,
+    types: { readonly value: Codec<V, never> },
+    options: OpenOptions = {},
+  ): PerCpuArray<V> {
+    return handleOf<TypedSource<number, V>, PerCpuArray<V>>(
+      PerCpuArray,
+      openTyped(path, { key: u32, value: types.value }, options),
+    );
+  }
+
+  /** Number of entries. */
+  get length(): number {
+    return this.info().maxEntries;
+  }
+
+  /**
+   * Sets the values of an entry, exactly one for each possible CPU, as {@link PerCpuValues} or an array. What programs write meanwhile is
+   * lost.
+   *
+   * @throws ValueError if there are more or fewer, or one does not fit its type; nothing is written
+   * @throws SyscallError `E2BIG` for an index that is not below `length`
+   */
+  override set(index: number, values: ArrayLike<V>, options?: WriteOptions): this {
+    // The codec takes arrays too; only reading always gives PerCpuValues.
+    return super.set(index, values as PerCpuValues<V>, options);
+  }
+
+  /** Sets the same value for every CPU: `fill(index, 0n)` starts over. */
+  fill(index: number, value: V, options?: WriteOptions): this {
+    return this.set(index, new Array<V>(this.#cpus).fill(value), options);
+  }
+}

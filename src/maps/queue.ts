@@ -1,0 +1,43 @@
+/** Queues: what was pushed first comes out first. */
+
+import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
+import { createKeyless, type KeylessSource, openKeyless, type ValueType } from './keyless-map.ts';
+import type { OpenOptions } from './map-handle.ts';
+import { PushPopMap } from './push-pop-map.ts';
+import { type CreateOptions, handleOf } from './standalone.ts';
+
+/**
+ * `BPF_MAP_TYPE_QUEUE` (4.20): first in, first out.
+ *
+ * @example
+ * using tasks = Queue.create({ value: u32, maxEntries: 16 });
+ * tasks.push(1).push(2);
+ * tasks.pop(); // 1
+ */
+export class Queue<V> extends PushPopMap<V> {
+  /** The types of map that this class is for. */
+  static readonly types: readonly number[] = [BPF_MAP_TYPE.QUEUE];
+
+  /** @internal */
+  constructor(source: KeylessSource<V>) {
+    super(source, Queue.types);
+  }
+
+  /** Creates a queue. @throws SyscallError as `BPF_MAP_CREATE` does */
+  static create<V>(options: CreateOptions & ValueType<V>): Queue<V> {
+    return handleOf<KeylessSource<V>, Queue<V>>(
+      Queue,
+      createKeyless(BPF_MAP_TYPE.QUEUE, options.value, options),
+    );
+  }
+
+  /**
+   * Opens a pinned queue.
+   *
+   * @throws SkepError `ERR_SKEP_MAP_KIND` if it is another kind of map, or its values have another
+   *   size
+   */
+  static openPinned<V>(path: string, types: ValueType<V>, options: OpenOptions = {}): Queue<V> {
+    return handleOf<KeylessSource<V>, Queue<V>>(Queue, openKeyless(path, types.value, options));
+  }
+}

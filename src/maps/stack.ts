@@ -1,0 +1,43 @@
+/** Stacks: what was pushed last comes out first. */
+
+import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
+import { createKeyless, type KeylessSource, openKeyless, type ValueType } from './keyless-map.ts';
+import type { OpenOptions } from './map-handle.ts';
+import { PushPopMap } from './push-pop-map.ts';
+import { type CreateOptions, handleOf } from './standalone.ts';
+
+/**
+ * `BPF_MAP_TYPE_STACK` (4.20): last in, first out.
+ *
+ * @example
+ * using free = Stack.create({ value: u32, maxEntries: 16 });
+ * free.push(1).push(2);
+ * free.pop(); // 2
+ */
+export class Stack<V> extends PushPopMap<V> {
+  /** The types of map that this class is for. */
+  static readonly types: readonly number[] = [BPF_MAP_TYPE.STACK];
+
+  /** @internal */
+  constructor(source: KeylessSource<V>) {
+    super(source, Stack.types);
+  }
+
+  /** Creates a stack. @throws SyscallError as `BPF_MAP_CREATE` does */
+  static create<V>(options: CreateOptions & ValueType<V>): Stack<V> {
+    return handleOf<KeylessSource<V>, Stack<V>>(
+      Stack,
+      createKeyless(BPF_MAP_TYPE.STACK, options.value, options),
+    );
+  }
+
+  /**
+   * Opens a pinned stack.
+   *
+   * @throws SkepError `ERR_SKEP_MAP_KIND` if it is another kind of map, or its values have another
+   *   size
+   */
+  static openPinned<V>(path: string, types: ValueType<V>, options: OpenOptions = {}): Stack<V> {
+    return handleOf<KeylessSource<V>, Stack<V>>(Stack, openKeyless(path, types.value, options));
+  }
+}

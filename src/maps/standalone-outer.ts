@@ -1,0 +1,68 @@
+/** Maps of maps without an object: created with a template, or opened from a pin. */
+
+import type { Codec } from '../codec/codec.ts';
+import { linuxKernel } from '../kernel/linux.ts';
+import type { BPF_MAP_TYPE } from '../uapi/map-types.ts';
+import { createMap, kernelName } from './create-map.ts';
+import type { CreatingKind, InnerKind } from './inner-kinds.ts';
+import { shapeOfMap } from './inner-template.ts';
+import { type OpenOptions, openPin } from './map-handle.ts';
+import type { OuterSource } from './outer-map.ts';
+import type { CreateOptions } from './standalone.ts';
+
+/** What the inner maps of a map are: the class of their handles, and their types. */
+export interface InnerTypes<C extends InnerKind, K, V> {
+  readonly kind: C;
+  readonly key?: Codec<K, never>;
+  readonly value?: Codec<V, never>;
+}
+
+/** The template of a map of maps: a class of handles, and what that class creates a map with. */
+export type InnerOptions<C extends CreatingKind, K, V> = InnerTypes<C, K, V> &
+  Omit<Parameters<C['create']>[0], 'kernel'>;
+
+/**
+ * Creates a template, and a map of maps by it. The kernel copies what it needs to know of the
+ * template, which is closed again.
+ */
+export function createOuter<K, C extends CreatingKind, IK, IV>(
+  type: typeof BPF_MAP_TYPE.ARRAY_OF_MAPS | typeof BPF_MAP_TYPE.HASH_OF_MAPS,
+  key: Codec<K, never>,
+  inner: InnerOptions<C, IK, IV>,
+  options: CreateOptions,
+): OuterSource<K> {
+  const kernel = options.kernel ?? linuxKernel();
+  const template = inner.kind.create({ ...inner, kernel } as never);
+  try {
+    const shape = shapeOfMap(template.info());
+    const fd = createMap(kernel, {
+      type,
+      keySize: key.sizeBytes,
+      valueSize: 4,
+      maxEntries: options.maxEntries,
+      flags: options.flags ?? 0,
+      name: kernelName(options.name ?? ''),
+      numaNode: 0,
+      mapExtra: 0n,
+      innerMapFd: template.fd,
+      btf: null,
+    });
+    return { kernel, fd, key, name: options.name, inner: { shape, ...codecsOf(inner) } };
+  } finally {
+    template.close();
+  }
+}
+
+/** Opens a pin as a map of maps. What its inner maps are created with, an inner map has to show. */
+export function openOuter<K, C extends InnerKind, IK, IV>(
+  path: string,
+  key: Codec<K, never>,
+  inner: InnerTypes<C, IK, IV>,
+  options: OpenOptions,
+): OuterSource<K> {
+  return { ...openPin(path, options), key, inner: { shape: null, ...codecsOf(inner) } };
+}
+
+function codecsOf({ kind, key, value }: InnerTypes<InnerKind, unknown, unknown>) {
+  return { kind, key, value };
+}
