@@ -1,9 +1,7 @@
 /**
- * Bytes to text and back without the encoding classes of a host: names in ELF and BTF are C
- * identifiers nearly always, and for strings of that length a loop beats `TextDecoder` by far.
+ * Bytes to text and back. Names in ELF and BTF are C identifiers nearly always, and for strings of
+ * that length a loop beats `TextDecoder`.
  */
-
-const CHUNK = 4096;
 
 /**
  * What becomes of bytes that are not UTF-8: U+FFFD, as in WHATWG decoding; or, so that nothing is
@@ -29,14 +27,23 @@ export function decodeText(
   return text;
 }
 
-/** Decodes a long run of bytes, each as the character with that code. */
-export function decodeLatin1(bytes: Uint8Array): string {
-  let text = '';
-  for (let at = 0; at < bytes.length; at += CHUNK) {
-    // A bounded number of arguments: engines limit what `apply` may spread.
-    text += String.fromCharCode.apply(null, bytes.subarray(at, at + CHUNK) as unknown as number[]);
+/** Every JavaScript host has one; the pure layers are compiled without any host's types. */
+declare const TextDecoder: new (
+  encoding: string,
+  options: { readonly fatal: boolean; readonly ignoreBOM: boolean },
+) => { decode(bytes: Uint8Array): string };
+
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/** Decodes a run of ASCII, one character a byte; null if there is anything else in it. */
+export function decodeAscii(bytes: Uint8Array): string | null {
+  try {
+    // For long runs the host's decoder wins by far. Other characters take more than one byte each.
+    const text = decoder.decode(bytes);
+    return text.length === bytes.length ? text : null;
+  } catch {
+    return null;
   }
-  return text;
 }
 
 /** Encodes text as UTF-8. Lone surrogates become U+FFFD, or the bytes that were escaped by them. */

@@ -242,7 +242,7 @@ export class ElfFile {
   #stringTable(offset: number, size: number): StringTable {
     let table = this.#stringTables.get(offset);
     if (table === undefined || table.bytes.length !== size) {
-      table = new StringTable(this.bytes.subarray(offset, offset + size), 'most');
+      table = new StringTable(this.bytes.subarray(offset, offset + size));
       this.#stringTables.set(offset, table);
     }
     return table;
@@ -337,7 +337,9 @@ export class ElfFile {
         offset: at,
       });
     }
-    return high * TWO_32 + (this.littleEndian ? first : second);
+    const low = this.littleEndian ? first : second;
+    // Nearly always: keeps the number a small integer.
+    return high === 0 ? low : high * TWO_32 + low;
   }
 }
 
@@ -449,7 +451,8 @@ export class ElfSymbols {
         offset: symbol * SYMBOL_BYTES + field,
       });
     }
-    return high * TWO_32 + (littleEndian ? first : second);
+    const low = littleEndian ? first : second;
+    return high === 0 ? low : high * TWO_32 + low;
   }
 }
 

@@ -17,6 +17,8 @@ import type { BtfComposite, BtfMember } from './btf/types.ts';
 import type { MapDefinition } from './map-definition.ts';
 
 const U32_MAX = 0xffff_ffffn;
+/** Shared by the many maps without initial values. */
+const NO_SLOTS: MapDefinition['slots'] = Object.freeze([]);
 
 /** What a definition's members say. */
 export interface ParsedMembers {
@@ -99,7 +101,7 @@ function definitionOf(name: string, fields: Fields): MapDefinition {
     keyTypeId: fields.keyTypeId,
     valueTypeId: fields.valueTypeId,
     inner: fields.inner,
-    slots: [],
+    slots: NO_SLOTS,
     legacyTail: null,
   };
 }

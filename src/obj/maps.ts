@@ -9,9 +9,9 @@
 import { MapDefinitionError, ObjectError } from '../errors.ts';
 import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
 import type { Btf } from './btf/btf.ts';
-import { resolveType } from './btf/layout.ts';
+import { skipModifiers } from './btf/layout.ts';
 import { spellType } from './btf/spell.ts';
-import type { BtfComposite, BtfSection, BtfVariable } from './btf/types.ts';
+import type { BtfComposite, BtfSection, BtfType, BtfVariable } from './btf/types.ts';
 import { type ElfFile, type ElfSection, STB, STT } from './elf.ts';
 import type { MapDefinition } from './map-definition.ts';
 import { type ParsedMembers, parseMembers } from './map-members.ts';
@@ -73,7 +73,7 @@ export function parseMaps(
   const byName = mapSymbols(elf, symbols[section.index] ?? []);
   const maps: PlacedMap[] = [];
   for (const { typeId } of described.variables) {
-    const variable = btf.type(typeId);
+    const variable = btf.decode(typeId);
     if (variable.kind !== 'var') {
       throw new ObjectError(
         'ERR_SKEP_BTF',
@@ -159,9 +159,9 @@ function linkageError(variable: BtfVariable): MapDefinitionError {
 }
 
 function mapStruct(btf: Btf, variable: BtfVariable): BtfComposite {
-  let type: ReturnType<typeof resolveType>;
+  let type: BtfType;
   try {
-    type = resolveType(btf, variable.typeId);
+    type = btf.decode(skipModifiers(btf, variable.typeId));
   } catch (cause) {
     throw new MapDefinitionError(
       variable.name,

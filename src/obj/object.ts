@@ -185,7 +185,7 @@ function readBtf(elf: ElfFile, section: ElfSection | undefined): Btf | undefined
 function describedSections(btf: Btf | undefined): Map<string, BtfSection> {
   const described = new Map<string, BtfSection>();
   for (const id of btf?.idsOfKind('datasec') ?? []) {
-    const type = btf!.type(id);
+    const type = btf!.decode(id);
     if (type.kind === 'datasec' && !described.has(type.name)) {
       described.set(type.name, type);
     }

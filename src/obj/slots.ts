@@ -39,7 +39,11 @@ export function parseSlots(
       const owner = ownerOf(maps, offset, relocations.name);
       const index = slotIndex(owner, offset);
       // The definition is readonly to those who get it; here it is still being made.
-      const slots = owner.definition.slots as MapSlot[];
+      const definition = owner.definition as { slots: readonly MapSlot[] };
+      if (definition.slots.length === 0) {
+        definition.slots = [];
+      }
+      const slots = definition.slots as MapSlot[];
       slots.push(resolveTarget(elf, section, owner, index, symbol, mapNames, programs));
       filled.add(slots);
     }

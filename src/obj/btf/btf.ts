@@ -88,7 +88,6 @@ export class Btf {
     this.words = readWords(bytes, header);
     this.strings = new StringTable(
       bytes.subarray(header.stringsStart, header.stringsStart + header.stringsBytes),
-      'few',
     );
     this.starts = this.#indexTypes();
     this.typeCount = this.starts.length;
@@ -141,6 +140,11 @@ export class Btf {
       this.#decoded.set(id, type);
     }
     return type;
+  }
+
+  /** Like {@link Btf.type}, without keeping what was decoded: for types that are read once. */
+  decode(id: number): BtfType {
+    return id === 0 ? VOID : (this.#decoded.get(id) ?? decodeType(this, id, this.#start(id)));
   }
 
   /**
