@@ -10,10 +10,10 @@
 import { MapDefinitionError } from '../errors.ts';
 import { BTF_KIND } from '../uapi/btf-kinds.ts';
 import { BPF_MAP_TYPE, mapTypeName } from '../uapi/map-types.ts';
-import type { Btf } from './btf/btf.ts';
+import type { Btf, MutableMember } from './btf/btf.ts';
 import { resolveType, sizeOfType, skipModifiers } from './btf/layout.ts';
 import { spellType } from './btf/spell.ts';
-import type { BtfComposite, BtfMember } from './btf/types.ts';
+import type { BtfMember } from './btf/types.ts';
 import type { MapDefinition } from './map-definition.ts';
 
 const U32_MAX = 0xffff_ffffn;
@@ -48,13 +48,16 @@ interface Fields {
  * Reads the members of one map's struct.
  *
  * @param name the map's name, for errors too
+ * @param structId the struct that declares it
+ * @param names names of members by offset, shared by the maps of an object
  * @param outer whether this is a map of its own and not the template inside another
  * @throws MapDefinitionError naming the map and the member
  */
 export function parseMembers(
   btf: Btf,
   name: string,
-  struct: BtfComposite,
+  structId: number,
+  names: Map<number, string>,
   outer: boolean,
 ): ParsedMembers {
   const fields: Fields = {
@@ -71,8 +74,16 @@ export function parseMembers(
     inner: null,
     valuesOffset: -1,
   };
-  for (const member of struct.members) {
-    parseMember(btf, name, struct, member, outer, fields);
+  // One object for all members: nothing of it is kept.
+  const member: MutableMember = { name: '', typeId: 0, bitOffset: 0, bitSize: 0 };
+  const count = btf.entriesOf(structId);
+  for (let index = 0; index < count; index += 1) {
+    btf.readMember(structId, index, names, member);
+    if (member.name === 'values') {
+      parseValues(btf, name, member, { isLast: index === count - 1, outer, names }, fields);
+    } else {
+      parseMember(btf, name, member, outer, fields);
+    }
   }
   if (fields.type === BPF_MAP_TYPE.UNSPEC) {
     throw new MapDefinitionError(
@@ -109,7 +120,6 @@ function definitionOf(name: string, fields: Fields): MapDefinition {
 function parseMember(
   btf: Btf,
   map: string,
-  struct: BtfComposite,
   member: BtfMember,
   outer: boolean,
   fields: Fields,
@@ -158,9 +168,6 @@ function parseMember(
       return;
     case 'pinning':
       fields.pinning = pinningOf(btf, map, member, outer);
-      return;
-    case 'values':
-      parseValues(btf, map, struct, member, outer, fields);
       return;
     default:
       throw unknownMember(map, member);
@@ -278,17 +285,20 @@ function pinningOf(btf: Btf, map: string, member: BtfMember, outer: boolean): 'n
 function parseValues(
   btf: Btf,
   map: string,
-  struct: BtfComposite,
   member: BtfMember,
-  outer: boolean,
+  where: {
+    readonly isLast: boolean;
+    readonly outer: boolean;
+    readonly names: Map<number, string>;
+  },
   fields: Fields,
 ): void {
   const fail = (problem: string, typeId?: number) =>
     new MapDefinitionError(map, 'values', problem, { typeId });
-  if (!outer) {
+  if (!where.outer) {
     throw fail('maps of maps nest one level only: an inner map has no values of its own');
   }
-  if (member !== struct.members[struct.members.length - 1]) {
+  if (!where.isLast) {
     throw fail('values must be the last member');
   }
   const ofMaps =
@@ -324,7 +334,7 @@ function parseValues(
       );
     }
   } else if (target.kind === 'struct') {
-    fields.inner = parseMembers(btf, `${map}.inner`, target, false).definition;
+    fields.inner = parseMembers(btf, `${map}.inner`, target.id, where.names, false).definition;
   } else {
     throw fail(
       `expected pointers to the struct of a map, found pointers to ${describe(btf, element.typeId)}`,

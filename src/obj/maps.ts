@@ -7,11 +7,12 @@
  */
 
 import { MapDefinitionError, ObjectError } from '../errors.ts';
+import { BTF_KIND } from '../uapi/btf-kinds.ts';
 import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
 import type { Btf } from './btf/btf.ts';
 import { skipModifiers } from './btf/layout.ts';
 import { spellType } from './btf/spell.ts';
-import type { BtfComposite, BtfSection, BtfType, BtfVariable } from './btf/types.ts';
+import type { BtfSection, BtfVariable } from './btf/types.ts';
 import { type ElfFile, type ElfSection, STB, STT } from './elf.ts';
 import type { MapDefinition } from './map-definition.ts';
 import { type ParsedMembers, parseMembers } from './map-members.ts';
@@ -34,8 +35,8 @@ export function checkExternMaps(btf: Btf, described: BtfSection): void {
 
 /** A map and where its variable lies in `.maps`. */
 export interface PlacedMap extends ParsedMembers {
-  /** The struct that declares it. */
-  readonly struct: BtfComposite;
+  /** BTF id of the struct that declares it. */
+  readonly structId: number;
   /** Byte offset in the section. */
   readonly offset: number;
   /** Size of the variable in bytes, its initial `values` included. */
@@ -71,6 +72,7 @@ export function parseMaps(
     );
   }
   const byName = mapSymbols(elf, symbols[section.index] ?? []);
+  const names = new Map<number, string>();
   const maps: PlacedMap[] = [];
   for (const { typeId } of described.variables) {
     const variable = btf.decode(typeId);
@@ -81,7 +83,7 @@ export function parseMaps(
         { section: '.BTF' },
       );
     }
-    maps.push(parseMap(elf, section, btf, variable, byName));
+    maps.push(parseMap(elf, section, btf, variable, byName, names));
   }
   maps.sort((a, b) => a.offset - b.offset);
   checkPlaces(maps);
@@ -104,6 +106,7 @@ function parseMap(
   btf: Btf,
   variable: BtfVariable,
   byName: ReadonlyMap<string, number>,
+  names: Map<number, string>,
 ): PlacedMap {
   const name = variable.name;
   if (name === '') {
@@ -125,7 +128,7 @@ function parseMap(
       'BTF lists the map, but .maps has no global object symbol of that name',
     );
   }
-  const struct = mapStruct(btf, variable);
+  const structId = mapStruct(btf, variable);
   const offset = elf.symbols.value(symbol);
   const sizeBytes = elf.symbols.size(symbol);
   if (offset + sizeBytes > section.size) {
@@ -135,16 +138,16 @@ function parseMap(
       `its ${sizeBytes} bytes at offset ${offset} reach behind the end of .maps (${section.size} bytes)`,
     );
   }
-  if (struct.sizeBytes > sizeBytes) {
+  if (btf.sizeOrType(structId) > sizeBytes) {
     throw new MapDefinitionError(
       name,
       undefined,
-      `its struct has ${struct.sizeBytes} bytes, but its symbol only ${sizeBytes}`,
-      { typeId: struct.id },
+      `its struct has ${btf.sizeOrType(structId)} bytes, but its symbol only ${sizeBytes}`,
+      { typeId: structId },
     );
   }
-  const { definition, valuesOffset } = parseMembers(btf, name, struct, true);
-  return { definition, valuesOffset, struct, offset, sizeBytes };
+  const { definition, valuesOffset } = parseMembers(btf, name, structId, names, true);
+  return { definition, valuesOffset, structId, offset, sizeBytes };
 }
 
 /** Why a variable of `.maps` that is not global is no map. */
@@ -158,10 +161,11 @@ function linkageError(variable: BtfVariable): MapDefinitionError {
   return new MapDefinitionError(variable.name, undefined, problem, { typeId: variable.id });
 }
 
-function mapStruct(btf: Btf, variable: BtfVariable): BtfComposite {
-  let type: BtfType;
+/** The id of the struct that a map's variable is of. */
+function mapStruct(btf: Btf, variable: BtfVariable): number {
+  let id: number;
   try {
-    type = btf.decode(skipModifiers(btf, variable.typeId));
+    id = skipModifiers(btf, variable.typeId);
   } catch (cause) {
     throw new MapDefinitionError(
       variable.name,
@@ -170,15 +174,15 @@ function mapStruct(btf: Btf, variable: BtfVariable): BtfComposite {
       { typeId: variable.typeId, cause },
     );
   }
-  if (type.kind !== 'struct') {
+  if (btf.kindOf(id) !== BTF_KIND.STRUCT) {
     throw new MapDefinitionError(
       variable.name,
       undefined,
       `a map is declared as a struct, found \`${spellType(btf, variable.typeId)}\``,
-      { typeId: type.id },
+      { typeId: id },
     );
   }
-  return type;
+  return id;
 }
 
 /** No two maps may share bytes, and there is room for one arena only. */

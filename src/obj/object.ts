@@ -204,7 +204,8 @@ function readMaps(
   const maps = new Map<string, MapDefinition>();
   if (named.maps !== undefined) {
     const placed = parseMaps(elf, named.maps, btf, described.get('.maps'), symbols);
-    parseSlots(elf, named.maps, placed, programs);
+    // With maps there is BTF: parseMaps has said so otherwise.
+    parseSlots(elf, named.maps, btf!, placed, programs);
     for (const { definition } of placed) {
       addMap(maps, definition);
     }

@@ -8,6 +8,7 @@
 
 import { MapDefinitionError, ObjectError } from '../errors.ts';
 import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
+import type { Btf } from './btf/btf.ts';
 import { type ElfFile, type ElfSection, SHT, STT } from './elf.ts';
 import type { MapSlot } from './map-definition.ts';
 import type { PlacedMap } from './maps.ts';
@@ -24,6 +25,7 @@ const SLOT_BYTES = 8;
 export function parseSlots(
   elf: ElfFile,
   section: ElfSection,
+  btf: Btf,
   maps: readonly PlacedMap[],
   programs: ReadonlyMap<string, ProgramDefinition>,
 ): void {
@@ -37,7 +39,7 @@ export function parseSlots(
     mapNames ??= new Set(maps.map((map) => map.definition.name));
     for (const { offset, symbol } of elf.relocations(relocations)) {
       const owner = ownerOf(maps, offset, relocations.name);
-      const index = slotIndex(owner, offset);
+      const index = slotIndex(btf, owner, offset);
       // The definition is readonly to those who get it; here it is still being made.
       const definition = owner.definition as { slots: readonly MapSlot[] };
       if (definition.slots.length === 0) {
@@ -76,13 +78,13 @@ function ownerOf(maps: readonly PlacedMap[], offset: number, section: string): P
   return owner;
 }
 
-function slotIndex(owner: PlacedMap, offset: number): number {
+function slotIndex(btf: Btf, owner: PlacedMap, offset: number): number {
   const { name, typeNumber, keySize } = owner.definition;
   const inValues = offset - owner.offset - owner.valuesOffset;
   if (owner.valuesOffset === -1 || inValues < 0) {
     throw new MapDefinitionError(
       name,
-      memberAt(owner, offset - owner.offset),
+      memberAt(btf, owner, offset - owner.offset),
       'it is initialised with an address; only values can be',
     );
   }
@@ -104,9 +106,10 @@ function slotIndex(owner: PlacedMap, offset: number): number {
 }
 
 /** The member that holds a byte of the struct. */
-function memberAt(owner: PlacedMap, byte: number): string | undefined {
+function memberAt(btf: Btf, owner: PlacedMap, byte: number): string | undefined {
+  const struct = btf.type(owner.structId);
   let name: string | undefined;
-  for (const member of owner.struct.members) {
+  for (const member of struct.kind === 'struct' ? struct.members : []) {
     if (member.bitOffset <= byte * 8) {
       name = member.name;
     }

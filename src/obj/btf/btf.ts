@@ -12,7 +12,10 @@ import { ObjectError } from '../../errors.ts';
 import { BTF_KIND } from '../../uapi/btf-kinds.ts';
 import { decodeType } from './decode.ts';
 import { NameIndex } from './name-index.ts';
-import type { BtfKindName, BtfType } from './types.ts';
+import type { BtfKindName, BtfMember, BtfType } from './types.ts';
+
+/** A {@link BtfMember} that is read into again and again. */
+export type MutableMember = { -readonly [K in keyof BtfMember]: BtfMember[K] };
 
 const MAGIC = 0xeb9f;
 const HEADER_BYTES = 24;
@@ -112,6 +115,33 @@ export class Btf {
   /** A type's third word, raw: its size in bytes or the id that it refers to, by kind. */
   sizeOrType(id: number): number {
     return id === 0 ? 0 : this.words[this.#start(id) + 2]!;
+  }
+
+  /** How many members, values or entries a type has (`vlen`). */
+  entriesOf(id: number): number {
+    return id === 0 ? 0 : this.words[this.#start(id) + 1]! & 0xffffff;
+  }
+
+  /**
+   * Reads a member of a struct or union into an object that the caller keeps for that: for walks over
+   * thousands of structs that are read once.
+   *
+   * @param names strings by offset, filled as they are read
+   */
+  readMember(id: number, index: number, names: Map<number, string>, into: MutableMember): void {
+    const at = this.#start(id) + COMMON_WORDS + index * 3;
+    const { words } = this;
+    const nameOffset = words[at]!;
+    let name = names.get(nameOffset);
+    if (name === undefined) {
+      name = this.string(nameOffset);
+      names.set(nameOffset, name);
+    }
+    const hasBitfields = words[this.#start(id) + 1]! >>> 31 === 1;
+    into.name = name;
+    into.typeId = words[at + 1]!;
+    into.bitOffset = hasBitfields ? words[at + 2]! & 0xffffff : words[at + 2]!;
+    into.bitSize = hasBitfields ? words[at + 2]! >>> 24 : 0;
   }
 
   /** The length of an array type; undefined for any other type. */
