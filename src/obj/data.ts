@@ -6,6 +6,7 @@
  */
 
 import { ObjectError } from '../errors.ts';
+import { BTF_KIND } from '../uapi/btf-kinds.ts';
 import { BPF_F } from '../uapi/map-flags.ts';
 import type { Btf } from './btf/btf.ts';
 import { sizeOfType } from './btf/layout.ts';
@@ -13,6 +14,9 @@ import { spellType } from './btf/spell.ts';
 import type { BtfSection } from './btf/types.ts';
 import { type ElfFile, type ElfSection, SHT, STB, STT, STV } from './elf.ts';
 import { byOffset } from './symbols.ts';
+
+/** `linkage` of a variable that other objects cannot see. */
+const LINKAGE_STATIC = 0;
 
 /** A variable of a data section. */
 export interface DataVariable {
@@ -67,7 +71,8 @@ export class ElfDataSection implements DataSection {
   readonly #elf: ElfFile;
   readonly #section: ElfSection;
   readonly #btf: Btf | undefined;
-  readonly #described: BtfSection | undefined;
+  /** Id of the `datasec` that describes it, 0 if there is none. */
+  readonly #described: number;
   /** The symbols of the section. */
   readonly #group: readonly number[];
   #variables: readonly DataVariable[] | undefined;
@@ -76,7 +81,7 @@ export class ElfDataSection implements DataSection {
     elf: ElfFile,
     section: ElfSection,
     btf: Btf | undefined,
-    described: BtfSection | undefined,
+    described: number,
     group: readonly number[],
   ) {
     this.name = section.name;
@@ -90,7 +95,7 @@ export class ElfDataSection implements DataSection {
   }
 
   get typeId(): number {
-    return this.#described?.id ?? 0;
+    return this.#described;
   }
 
   get contents(): Uint8Array | null {
@@ -117,19 +122,26 @@ export class ElfDataSection implements DataSection {
         hidden.add(symbols.name(symbol));
       }
     }
-    return (this.#described?.variables ?? []).some(({ typeId }) => {
-      const variable = this.#btf?.type(typeId);
-      return (
-        variable?.kind === 'var' && variable.linkage !== 'static' && !hidden.has(variable.name)
-      );
-    });
+    const btf = this.#btf;
+    if (btf === undefined) {
+      return false;
+    }
+    for (let index = 0; index < btf.entriesOf(this.#described); index += 1) {
+      const id = btf.listedType(this.#described, index);
+      const isStatic = btf.kindOf(id) !== BTF_KIND.VAR || btf.linkageOf(id) === LINKAGE_STATIC;
+      if (!isStatic && !(hidden.size > 0 && hidden.has(btf.nameOf(id)))) {
+        return true;
+      }
+    }
+    return false;
   }
 
   #readVariables(): DataVariable[] {
+    const section = this.#btf?.type(this.#described);
     const variables =
-      this.#btf === undefined || this.#described === undefined
-        ? this.#fromSymbols()
-        : this.#fromBtf(this.#btf, this.#described);
+      this.#btf !== undefined && section?.kind === 'datasec'
+        ? this.#fromBtf(this.#btf, section)
+        : this.#fromSymbols();
     for (const { name, offset, size } of variables) {
       if (offset + size > this.size) {
         throw new ObjectError(

@@ -16,7 +16,8 @@ import type { BtfSection } from './btf/types.ts';
 import type { DataSection, DataVariable } from './data.ts';
 
 /** Lays the externs of `.kconfig` out. @throws ObjectError `ERR_SKEP_DATA` for a type it cannot have */
-export function kconfigSection(btf: Btf, section: BtfSection): DataSection {
+export function kconfigSection(btf: Btf, sectionId: number): DataSection {
+  const section = btf.type(sectionId) as BtfSection;
   const externs = section.variables.map(({ typeId }) => {
     const variable = btf.type(typeId);
     if (variable.kind !== 'var') {

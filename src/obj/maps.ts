@@ -12,7 +12,7 @@ import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
 import type { Btf } from './btf/btf.ts';
 import { skipModifiers } from './btf/layout.ts';
 import { spellType } from './btf/spell.ts';
-import type { BtfSection, BtfVariable } from './btf/types.ts';
+import type { BtfVariable } from './btf/types.ts';
 import { type ElfFile, type ElfSection, STB, STT } from './elf.ts';
 import type { MapDefinition } from './map-definition.ts';
 import { type ParsedMembers, parseMembers } from './map-members.ts';
@@ -24,14 +24,17 @@ import type { SymbolsBySection } from './symbols.ts';
  *
  * @throws MapDefinitionError for the first of them
  */
-export function checkExternMaps(btf: Btf, described: BtfSection): void {
-  for (const { typeId } of described.variables) {
-    const variable = btf.type(typeId);
+export function checkExternMaps(btf: Btf, described: number): void {
+  for (let index = 0; index < btf.entriesOf(described); index += 1) {
+    const variable = btf.decode(btf.listedType(described, index));
     if (variable.kind === 'var' && variable.linkage !== 'global') {
       throw linkageError(variable);
     }
   }
 }
+
+/** `linkage` of a variable that other objects can see. */
+const LINKAGE_GLOBAL = 1;
 
 /** A map and where its variable lies in `.maps`. */
 export interface PlacedMap extends ParsedMembers {
@@ -46,7 +49,7 @@ export interface PlacedMap extends ParsedMembers {
 /**
  * Reads the maps of `.maps`, in the order of their offsets.
  *
- * @param described the `datasec` called `.maps`
+ * @param described the id of the `datasec` called `.maps`
  * @throws MapDefinitionError for a map that is declared wrongly
  * @throws ObjectError `ERR_SKEP_BTF` if the section has no BTF that describes it
  */
@@ -54,7 +57,7 @@ export function parseMaps(
   elf: ElfFile,
   section: ElfSection,
   btf: Btf | undefined,
-  described: BtfSection | undefined,
+  described: number | undefined,
   symbols: SymbolsBySection,
 ): PlacedMap[] {
   if (btf === undefined) {
@@ -74,16 +77,16 @@ export function parseMaps(
   const byName = mapSymbols(elf, symbols[section.index] ?? []);
   const names = new Map<number, string>();
   const maps: PlacedMap[] = [];
-  for (const { typeId } of described.variables) {
-    const variable = btf.decode(typeId);
-    if (variable.kind !== 'var') {
+  for (let index = 0; index < btf.entriesOf(described); index += 1) {
+    const typeId = btf.listedType(described, index);
+    if (btf.kindOf(typeId) !== BTF_KIND.VAR) {
       throw new ObjectError(
         'ERR_SKEP_BTF',
-        `.maps lists type [${typeId}], which is no variable but ${variable.kind}`,
+        `.maps lists type [${typeId}], which is no variable but ${btf.type(typeId).kind}`,
         { section: '.BTF' },
       );
     }
-    maps.push(parseMap(elf, section, btf, variable, byName, names));
+    maps.push(parseMap(elf, section, btf, typeId, byName, names));
   }
   maps.sort((a, b) => a.offset - b.offset);
   checkPlaces(maps);
@@ -104,21 +107,21 @@ function parseMap(
   elf: ElfFile,
   section: ElfSection,
   btf: Btf,
-  variable: BtfVariable,
+  variableId: number,
   byName: ReadonlyMap<string, number>,
   names: Map<number, string>,
 ): PlacedMap {
-  const name = variable.name;
+  const name = btf.nameOf(variableId);
   if (name === '') {
     throw new MapDefinitionError(
       '',
       undefined,
-      `the variable of type [${variable.id}] in .maps has no name`,
-      { typeId: variable.id },
+      `the variable of type [${variableId}] in .maps has no name`,
+      { typeId: variableId },
     );
   }
-  if (variable.linkage !== 'global') {
-    throw linkageError(variable);
+  if (btf.linkageOf(variableId) !== LINKAGE_GLOBAL) {
+    throw linkageError(btf.type(variableId) as BtfVariable);
   }
   const symbol = byName.get(name);
   if (symbol === undefined) {
@@ -128,7 +131,7 @@ function parseMap(
       'BTF lists the map, but .maps has no global object symbol of that name',
     );
   }
-  const structId = mapStruct(btf, variable);
+  const structId = mapStruct(btf, name, btf.sizeOrType(variableId));
   const offset = elf.symbols.value(symbol);
   const sizeBytes = elf.symbols.size(symbol);
   if (offset + sizeBytes > section.size) {
@@ -162,23 +165,23 @@ function linkageError(variable: BtfVariable): MapDefinitionError {
 }
 
 /** The id of the struct that a map's variable is of. */
-function mapStruct(btf: Btf, variable: BtfVariable): number {
+function mapStruct(btf: Btf, name: string, typeId: number): number {
   let id: number;
   try {
-    id = skipModifiers(btf, variable.typeId);
+    id = skipModifiers(btf, typeId);
   } catch (cause) {
     throw new MapDefinitionError(
-      variable.name,
+      name,
       undefined,
       `its type cannot be resolved: ${cause instanceof Error ? cause.message : String(cause)}`,
-      { typeId: variable.typeId, cause },
+      { typeId, cause },
     );
   }
   if (btf.kindOf(id) !== BTF_KIND.STRUCT) {
     throw new MapDefinitionError(
-      variable.name,
+      name,
       undefined,
-      `a map is declared as a struct, found \`${spellType(btf, variable.typeId)}\``,
+      `a map is declared as a struct, found \`${spellType(btf, typeId)}\``,
       { typeId: id },
     );
   }

@@ -5,7 +5,6 @@ import { ObjectError } from '../errors.ts';
 import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
 import { Btf } from './btf/btf.ts';
 import { checkBtf } from './btf/check.ts';
-import type { BtfSection } from './btf/types.ts';
 import { type DataSection, ElfDataSection, isData } from './data.ts';
 import { type ByteOrder, ElfFile, type ElfSection, SHT } from './elf.ts';
 import { kconfigSection } from './kconfig.ts';
@@ -181,13 +180,13 @@ function readBtf(elf: ElfFile, section: ElfSection | undefined): Btf | undefined
   return btf;
 }
 
-/** The `datasec` types by name. */
-function describedSections(btf: Btf | undefined): Map<string, BtfSection> {
-  const described = new Map<string, BtfSection>();
+/** The ids of `datasec` types by name. They are decoded by whoever needs what they list. */
+function describedSections(btf: Btf | undefined): Map<string, number> {
+  const described = new Map<string, number>();
   for (const id of btf?.idsOfKind('datasec') ?? []) {
-    const type = btf!.decode(id);
-    if (type.kind === 'datasec' && !described.has(type.name)) {
-      described.set(type.name, type);
+    const name = btf!.nameOf(id);
+    if (!described.has(name)) {
+      described.set(name, id);
     }
   }
   return described;
@@ -197,7 +196,7 @@ function readMaps(
   elf: ElfFile,
   named: NamedSections,
   btf: Btf | undefined,
-  described: ReadonlyMap<string, BtfSection>,
+  described: ReadonlyMap<string, number>,
   symbols: SymbolsBySection,
   programs: ReadonlyMap<string, ProgramDefinition>,
 ): Map<string, MapDefinition> {
@@ -257,7 +256,7 @@ function addMap(maps: Map<string, MapDefinition>, map: MapDefinition): void {
 function readData(
   elf: ElfFile,
   btf: Btf | undefined,
-  described: ReadonlyMap<string, BtfSection>,
+  described: ReadonlyMap<string, number>,
   symbols: SymbolsBySection,
 ): Map<string, DataSection> {
   const data = new Map<string, DataSection>();
@@ -278,13 +277,13 @@ function readData(
         elf,
         section,
         btf,
-        described.get(section.name),
+        described.get(section.name) ?? 0,
         symbols[section.index] ?? [],
       ),
     );
   }
   const kconfig = described.get('.kconfig');
-  if (btf !== undefined && kconfig !== undefined && kconfig.variables.length > 0) {
+  if (btf !== undefined && kconfig !== undefined && btf.entriesOf(kconfig) > 0) {
     data.set('.kconfig', kconfigSection(btf, kconfig));
   }
   return data;

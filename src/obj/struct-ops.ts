@@ -12,7 +12,6 @@ import { BPF_MAP_TYPE, mapTypeName } from '../uapi/map-types.ts';
 import type { Btf } from './btf/btf.ts';
 import { resolveType } from './btf/layout.ts';
 import { spellType } from './btf/spell.ts';
-import type { BtfSection } from './btf/types.ts';
 import type { MapDefinition } from './map-definition.ts';
 
 /** Sections of struct_ops variables; `?` marks those that are not created unless asked for. */
@@ -28,14 +27,12 @@ const SECTIONS: readonly string[] = [
  *
  * @throws MapDefinitionError for a variable that is no struct
  */
-export function parseStructOps(
-  btf: Btf,
-  described: ReadonlyMap<string, BtfSection>,
-): MapDefinition[] {
+export function parseStructOps(btf: Btf, described: ReadonlyMap<string, number>): MapDefinition[] {
   const maps: MapDefinition[] = [];
   for (const section of SECTIONS) {
-    for (const { typeId } of described.get(section)?.variables ?? []) {
-      maps.push(structOpsMap(btf, section, typeId));
+    const id = described.get(section) ?? 0;
+    for (let index = 0; index < btf.entriesOf(id); index += 1) {
+      maps.push(structOpsMap(btf, section, btf.listedType(id, index)));
     }
   }
   return maps;

@@ -144,6 +144,16 @@ export class Btf {
     into.bitSize = hasBitfields ? words[at + 2]! >>> 24 : 0;
   }
 
+  /** The linkage of a variable as stored: 0 static, 1 global, 2 extern. */
+  linkageOf(id: number): number {
+    return this.words[this.#start(id) + COMMON_WORDS]!;
+  }
+
+  /** The id of a variable that a `datasec` lists. */
+  listedType(id: number, index: number): number {
+    return this.words[this.#start(id) + COMMON_WORDS + index * 3]!;
+  }
+
   /** The length of an array type; undefined for any other type. */
   arrayLength(id: number): number | undefined {
     return this.kindOf(id) === BTF_KIND.ARRAY ? this.words[this.#start(id) + 5] : undefined;
@@ -249,7 +259,8 @@ export class Btf {
     if (at !== end) {
       throw this.error(`type [${count - 1}] reaches behind the end of the type section`);
     }
-    return starts.slice(0, count);
+    // A large surplus is given back; for a small one another array costs more than it holds.
+    return end > 4096 ? starts.slice(0, count) : starts.subarray(0, count);
   }
 }
 
