@@ -271,18 +271,7 @@ export class ElfFile {
         { section: name, offset },
       );
     }
-    return {
-      index,
-      name,
-      type,
-      flags: this.#u64(at + 8, name, 'sh_flags'),
-      offset,
-      size,
-      link: view.getUint32(at + 40, littleEndian),
-      info: view.getUint32(at + 44, littleEndian),
-      alignment: this.#u64(at + 48, name, 'sh_addralign'),
-      entrySize: this.#u64(at + 56, name, 'sh_entsize'),
-    };
+    return new SectionHeader(view, littleEndian, index, at, name, type, offset, size);
   }
 
   #readSymbols(): ElfSymbols {
@@ -328,18 +317,63 @@ export class ElfFile {
   }
 
   #u64(at: number, section: string, field: string): number {
-    const first = this.view.getUint32(at, this.littleEndian);
-    const second = this.view.getUint32(at + 4, this.littleEndian);
-    const high = this.littleEndian ? second : first;
-    if (high >= HIGH_WORD_LIMIT) {
-      throw new ObjectError('ERR_SKEP_ELF', `${field} of ${section} is above 2^53`, {
-        section,
-        offset: at,
-      });
-    }
-    const low = this.littleEndian ? first : second;
-    // Nearly always: keeps the number a small integer.
-    return high === 0 ? low : high * TWO_32 + low;
+    return readU64(this.view, at, this.littleEndian, section, field);
+  }
+}
+
+/** A section header; what few ask for is read from the file when they do. */
+class SectionHeader implements ElfSection {
+  readonly index: number;
+  readonly name: string;
+  readonly type: number;
+  readonly offset: number;
+  readonly size: number;
+  readonly #view: DataView;
+  readonly #at: number;
+  readonly #littleEndian: boolean;
+
+  constructor(
+    view: DataView,
+    littleEndian: boolean,
+    index: number,
+    at: number,
+    name: string,
+    type: number,
+    offset: number,
+    size: number,
+  ) {
+    this.#view = view;
+    this.#littleEndian = littleEndian;
+    this.index = index;
+    this.#at = at;
+    this.name = name;
+    this.type = type;
+    this.offset = offset;
+    this.size = size;
+  }
+
+  get flags(): number {
+    return this.#u64(8, 'sh_flags');
+  }
+
+  get link(): number {
+    return this.#view.getUint32(this.#at + 40, this.#littleEndian);
+  }
+
+  get info(): number {
+    return this.#view.getUint32(this.#at + 44, this.#littleEndian);
+  }
+
+  get alignment(): number {
+    return this.#u64(48, 'sh_addralign');
+  }
+
+  get entrySize(): number {
+    return this.#u64(56, 'sh_entsize');
+  }
+
+  #u64(field: number, name: string): number {
+    return readU64(this.#view, this.#at + field, this.#littleEndian, this.name, name);
   }
 }
 
@@ -442,18 +476,30 @@ export class ElfSymbols {
   #u64(symbol: number, field: number, name: string): number {
     const { view, littleEndian } = this.#elf;
     const at = this.#start + symbol * SYMBOL_BYTES + field;
-    const first = view.getUint32(at, littleEndian);
-    const second = view.getUint32(at + 4, littleEndian);
-    const high = littleEndian ? second : first;
-    if (high >= HIGH_WORD_LIMIT) {
-      throw new ObjectError('ERR_SKEP_ELF', `${name} of symbol ${symbol} is above 2^53`, {
-        section: '.symtab',
-        offset: symbol * SYMBOL_BYTES + field,
-      });
-    }
-    const low = littleEndian ? first : second;
-    return high === 0 ? low : high * TWO_32 + low;
+    return readU64(view, at, littleEndian, '.symtab', name);
   }
+}
+
+/** A 64-bit field. @throws ObjectError if it is above 2^53 */
+function readU64(
+  view: DataView,
+  at: number,
+  littleEndian: boolean,
+  section: string,
+  field: string,
+): number {
+  const first = view.getUint32(at, littleEndian);
+  const second = view.getUint32(at + 4, littleEndian);
+  const high = littleEndian ? second : first;
+  if (high >= HIGH_WORD_LIMIT) {
+    throw new ObjectError('ERR_SKEP_ELF', `${field} of ${section} is above 2^53`, {
+      section,
+      offset: at,
+    });
+  }
+  const low = littleEndian ? first : second;
+  // Nearly always: keeps the number a small integer.
+  return high === 0 ? low : high * TWO_32 + low;
 }
 
 /** Checks `e_ident`; returns whether the file is little-endian. */

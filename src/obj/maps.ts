@@ -191,7 +191,8 @@ function mapStruct(btf: Btf, name: string, typeId: number): number {
 /** No two maps may share bytes, and there is room for one arena only. */
 function checkPlaces(maps: readonly PlacedMap[]): void {
   let arena: MapDefinition['name'] | undefined;
-  for (const [index, map] of maps.entries()) {
+  for (let index = 0; index < maps.length; index += 1) {
+    const map = maps[index]!;
     const before = maps[index - 1];
     const { name, typeNumber } = map.definition;
     if (before !== undefined && before.offset + before.sizeBytes > map.offset) {

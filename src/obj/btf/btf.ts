@@ -81,7 +81,7 @@ export class Btf {
    */
   readonly starts: Uint32Array;
   readonly #section: string;
-  readonly #decoded = new Map<number, BtfType>();
+  #decoded: Map<number, BtfType> | undefined;
   #names: NameIndex | undefined;
 
   private constructor(bytes: Uint8Array, section: string) {
@@ -174,6 +174,7 @@ export class Btf {
     if (id === 0) {
       return VOID;
     }
+    this.#decoded ??= new Map();
     let type = this.#decoded.get(id);
     if (type === undefined) {
       type = decodeType(this, id, this.#start(id));
@@ -184,7 +185,7 @@ export class Btf {
 
   /** Like {@link Btf.type}, without keeping what was decoded: for types that are read once. */
   decode(id: number): BtfType {
-    return id === 0 ? VOID : (this.#decoded.get(id) ?? decodeType(this, id, this.#start(id)));
+    return id === 0 ? VOID : (this.#decoded?.get(id) ?? decodeType(this, id, this.#start(id)));
   }
 
   /**
