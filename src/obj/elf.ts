@@ -271,7 +271,7 @@ export class ElfFile {
         { section: name, offset },
       );
     }
-    return new SectionHeader(view, littleEndian, index, at, name, type, offset, size);
+    return new SectionHeader(this, index, at, name, type, offset, size);
   }
 
   #readSymbols(): ElfSymbols {
@@ -328,13 +328,11 @@ class SectionHeader implements ElfSection {
   readonly type: number;
   readonly offset: number;
   readonly size: number;
-  readonly #view: DataView;
+  readonly #elf: ElfFile;
   readonly #at: number;
-  readonly #littleEndian: boolean;
 
   constructor(
-    view: DataView,
-    littleEndian: boolean,
+    elf: ElfFile,
     index: number,
     at: number,
     name: string,
@@ -342,8 +340,7 @@ class SectionHeader implements ElfSection {
     offset: number,
     size: number,
   ) {
-    this.#view = view;
-    this.#littleEndian = littleEndian;
+    this.#elf = elf;
     this.index = index;
     this.#at = at;
     this.name = name;
@@ -357,11 +354,11 @@ class SectionHeader implements ElfSection {
   }
 
   get link(): number {
-    return this.#view.getUint32(this.#at + 40, this.#littleEndian);
+    return this.#elf.view.getUint32(this.#at + 40, this.#elf.littleEndian);
   }
 
   get info(): number {
-    return this.#view.getUint32(this.#at + 44, this.#littleEndian);
+    return this.#elf.view.getUint32(this.#at + 44, this.#elf.littleEndian);
   }
 
   get alignment(): number {
@@ -373,7 +370,8 @@ class SectionHeader implements ElfSection {
   }
 
   #u64(field: number, name: string): number {
-    return readU64(this.#view, this.#at + field, this.#littleEndian, this.name, name);
+    const { view, littleEndian } = this.#elf;
+    return readU64(view, this.#at + field, littleEndian, this.name, name);
   }
 }
 

@@ -29,25 +29,24 @@ export function parseSlots(
   maps: readonly PlacedMap[],
   programs: ReadonlyMap<string, ProgramDefinition>,
 ): void {
-  let mapNames: ReadonlySet<string> | undefined;
-  const filled = new Set<MapSlot[]>();
+  const filled: MapSlot[][] = [];
   for (const relocations of elf.sections) {
     const isRelocation = relocations.type === SHT.REL || relocations.type === SHT.RELA;
     if (!isRelocation || relocations.info !== section.index) {
       continue;
     }
-    mapNames ??= new Set(maps.map((map) => map.definition.name));
     for (const { offset, symbol } of elf.relocations(relocations)) {
       const owner = ownerOf(maps, offset, relocations.name);
       const index = slotIndex(btf, owner, offset);
       // The definition is readonly to those who get it; here it is still being made.
       const definition = owner.definition as { slots: readonly MapSlot[] };
       if (definition.slots.length === 0) {
-        definition.slots = [];
+        const own: MapSlot[] = [];
+        definition.slots = own;
+        filled.push(own);
       }
       const slots = definition.slots as MapSlot[];
-      slots.push(resolveTarget(elf, section, owner, index, symbol, mapNames, programs));
-      filled.add(slots);
+      slots.push(resolveTarget(elf, section, maps, owner, index, symbol, programs));
     }
   }
   for (const slots of filled) {
@@ -57,6 +56,19 @@ export function parseSlots(
 
 /** The map that the relocated eight bytes belong to. */
 function ownerOf(maps: readonly PlacedMap[], offset: number, section: string): PlacedMap {
+  const owner = mapAt(maps, offset);
+  if (owner === undefined || offset + SLOT_BYTES > owner.offset + owner.sizeBytes) {
+    throw new ObjectError(
+      'ERR_SKEP_ELF',
+      `a relocation of .maps at offset ${offset} lies in no map`,
+      { section, offset },
+    );
+  }
+  return owner;
+}
+
+/** The last map that starts at an offset or before it. */
+function mapAt(maps: readonly PlacedMap[], offset: number): PlacedMap | undefined {
   let low = 0;
   let high = maps.length;
   while (low < high) {
@@ -67,15 +79,7 @@ function ownerOf(maps: readonly PlacedMap[], offset: number, section: string): P
       high = middle;
     }
   }
-  const owner = maps[low - 1];
-  if (owner === undefined || offset + SLOT_BYTES > owner.offset + owner.sizeBytes) {
-    throw new ObjectError(
-      'ERR_SKEP_ELF',
-      `a relocation of .maps at offset ${offset} lies in no map`,
-      { section, offset },
-    );
-  }
-  return owner;
+  return maps[low - 1];
 }
 
 function slotIndex(btf: Btf, owner: PlacedMap, offset: number): number {
@@ -120,10 +124,10 @@ function memberAt(btf: Btf, owner: PlacedMap, byte: number): string | undefined 
 function resolveTarget(
   elf: ElfFile,
   section: ElfSection,
+  maps: readonly PlacedMap[],
   owner: PlacedMap,
   index: number,
   symbol: number,
-  mapNames: ReadonlySet<string>,
   programs: ReadonlyMap<string, ProgramDefinition>,
 ): MapSlot {
   const { symbols } = elf;
@@ -136,7 +140,7 @@ function resolveTarget(
   const name = symbols.name(symbol);
   const target = symbols.section(symbol);
   if (inner !== null) {
-    if (target !== section.index || !mapNames.has(name)) {
+    if (target !== section.index || mapAt(maps, symbols.value(symbol))?.definition.name !== name) {
       throw fail(
         target === 0
           ? `refers to "${name}", which this object does not define`
