@@ -36,6 +36,10 @@ const OTHER: Readonly<Record<string, string>> = {
   'BPF_OBJ_GET EACCES':
     'this user may not open it (pins are made for their owner alone), or it is no pin but a directory',
   'BPF_MAP_FREEZE EBUSY': 'the map is mapped into memory for writing, or frozen already',
+  'mmap EINVAL': 'this kind of map has no memory to share; arrays need BPF_F_MMAPABLE (Linux 5.5)',
+  'mmap ENOTSUPP':
+    'this kind of map has no memory to share; arrays need BPF_F_MMAPABLE (Linux 5.5)',
+  'mmap EPERM': 'the map is frozen, or the descriptor is read-only',
   'BPF_MAP_GET_FD_BY_ID ENOENT': 'there is no map with that id',
 };
 

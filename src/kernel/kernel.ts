@@ -157,6 +157,20 @@ export interface Kernel {
   /** Refuses writes by system call from now on (`BPF_MAP_FREEZE`, 5.2). */
   freeze(fd: number): void;
 
+  /**
+   * The memory of a map, shared with the kernel (mmap(2), `MAP_SHARED`): what programs write is seen
+   * at once, without a call. It outlives the descriptor. Arrays with `BPF_F_MMAPABLE` (5.5), ring
+   * buffers (5.8), arenas (6.9).
+   *
+   * @param offset in bytes; a multiple of the page size
+   * @param length in bytes
+   * @param writable whether it may be written. **Writing to memory that is not ends the process**, so
+   *   it must not reach a user.
+   */
+  mapMemory(fd: number, offset: number, length: number, writable: boolean): ArrayBuffer;
+  /** Ends a mapping: the buffer and its views have length 0 from here on. Twice does nothing. */
+  unmapMemory(memory: ArrayBuffer): void;
+
   /** Loads BTF (`BPF_BTF_LOAD`, 4.18); a descriptor. */
   loadBtf(bytes: Uint8Array): number;
 

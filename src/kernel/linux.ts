@@ -38,6 +38,10 @@ const ACCESS_FLAGS: Readonly<Record<PinAccess, number>> = {
   'read-only': 1 << 3,
   'write-only': 1 << 4,
 };
+/** Of mmap(2). */
+const PROT_READ = 1;
+const PROT_WRITE = 2;
+const MAP_SHARED = 1;
 let running: LinuxKernel | undefined;
 
 /**
@@ -259,6 +263,19 @@ class LinuxKernel implements Kernel {
       BPF_CMD.MAP_FREEZE,
       `map at file descriptor ${fd}`,
     );
+  }
+
+  mapMemory(fd: number, offset: number, length: number, writable: boolean): ArrayBuffer {
+    const protection = writable ? PROT_READ | PROT_WRITE : PROT_READ;
+    const memory = this.#native.map(fd, offset, length, protection, MAP_SHARED);
+    if (typeof memory === 'number') {
+      throw refused('mmap', -memory, `map at file descriptor ${fd}`);
+    }
+    return memory;
+  }
+
+  unmapMemory(memory: ArrayBuffer): void {
+    this.#native.unmap(memory);
   }
 
   loadBtf(bytes: Uint8Array): number {

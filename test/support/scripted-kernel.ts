@@ -163,6 +163,12 @@ export class ScriptedKernel implements Kernel {
     this.#map(fd).frozen = true;
   }
 
+  mapMemory(): ArrayBuffer {
+    throw this.#refused('mmap', 'ENOTSUPP');
+  }
+
+  unmapMemory(): void {}
+
   loadBtf(bytes: Uint8Array): number {
     this.#call('BPF_BTF_LOAD', ['loadBtf', bytes.length]);
     return this.#open({ btf: bytes });
