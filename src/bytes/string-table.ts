@@ -42,6 +42,23 @@ export class StringTable {
     return this.#names?.get(offset) ?? this.#decode(offset);
   }
 
+  /** Whether a string starts, or goes on, at `offset`. */
+  has(offset: number): boolean {
+    const { bytes } = this;
+    return (
+      offset < bytes.length && (bytes[bytes.length - 1] === 0 || this.at(offset) !== undefined)
+    );
+  }
+
+  /** Whether the string at `offset` is `text`. */
+  is(offset: number, text: string): boolean {
+    const whole = this.#whole;
+    if (typeof whole !== 'string') {
+      return this.at(offset) === text;
+    }
+    return whole.startsWith(text, offset) && whole.charCodeAt(offset + text.length) === 0;
+  }
+
   #decode(offset: number): string | undefined {
     const end = this.bytes.indexOf(0, offset);
     if (end === -1) {

@@ -5,6 +5,7 @@
  * Rules: libbpf's `bpf_object__elf_collect` and `bpf_object__init_internal_map`.
  */
 
+import { sortAscending } from '../bytes/ascending.ts';
 import { ObjectError } from '../errors.ts';
 import { BTF_KIND } from '../uapi/btf-kinds.ts';
 import { BPF_F } from '../uapi/map-flags.ts';
@@ -48,9 +49,9 @@ export interface DataSection {
   readonly contents: Uint8Array | null;
 }
 
-/** Whether a section holds data that programs may reach; empty ones do not count. */
-export function isData(section: ElfSection): boolean {
-  const { name, type } = section;
+/** Whether a section of this name holds data that programs may reach; empty ones do not count. */
+export function isData(section: ElfSection, name: string): boolean {
+  const { type } = section;
   if (section.size === 0 || !name.startsWith('.')) {
     return false;
   }
@@ -151,7 +152,7 @@ export class ElfDataSection implements DataSection {
         );
       }
     }
-    return variables.sort((a, b) => a.offset - b.offset);
+    return sortAscending(variables, ({ offset }) => offset);
   }
 
   #fromBtf(btf: Btf, section: BtfSection): DataVariable[] {

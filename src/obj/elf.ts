@@ -78,6 +78,8 @@ export class ElfFile {
   readonly byteOrder: ByteOrder;
   /** `e_machine`: 247 or 0. */
   readonly machine: number;
+  /** @internal */
+  sectionNames!: StringTable;
   /** All section headers by index, the null section first. */
   readonly sections: readonly ElfSection[];
   readonly view: DataView;
@@ -211,10 +213,10 @@ export class ElfFile {
         0x3e,
       );
     }
-    const names = this.#sectionNames(tableOffset + namesIndex * SECTION_HEADER_BYTES);
+    this.sectionNames = this.#readNames(tableOffset + namesIndex * SECTION_HEADER_BYTES);
     const sections: ElfSection[] = [];
     for (let index = 0; index < count; index += 1) {
-      const section = this.#readSection(index, tableOffset + index * SECTION_HEADER_BYTES, names);
+      const section = this.#readSection(index, tableOffset + index * SECTION_HEADER_BYTES);
       if ((section.type === SHT.REL || section.type === SHT.RELA) && section.info >= count) {
         throw new ObjectError(
           'ERR_SKEP_ELF',
@@ -227,7 +229,7 @@ export class ElfFile {
     return sections;
   }
 
-  #sectionNames(header: number): StringTable {
+  #readNames(header: number): StringTable {
     const offset = this.#u64(header + 24, 'section names', 'sh_offset');
     const size = this.#u64(header + 32, 'section names', 'sh_size');
     if (offset + size > this.bytes.length) {
@@ -237,21 +239,23 @@ export class ElfFile {
   }
 
   /** Section and symbol names share one table in what LLVM writes: decode it once. */
-  readonly #stringTables = new Map<number, StringTable>();
+  #lastTable: StringTable | undefined;
+  #lastTableOffset = 0;
 
   #stringTable(offset: number, size: number): StringTable {
-    let table = this.#stringTables.get(offset);
-    if (table === undefined || table.bytes.length !== size) {
-      table = new StringTable(this.bytes.subarray(offset, offset + size));
-      this.#stringTables.set(offset, table);
+    const last = this.#lastTable;
+    if (last !== undefined && this.#lastTableOffset === offset && last.bytes.length === size) {
+      return last;
     }
+    const table = new StringTable(this.bytes.subarray(offset, offset + size));
+    this.#lastTable = table;
+    this.#lastTableOffset = offset;
     return table;
   }
 
-  #readSection(index: number, at: number, names: StringTable): ElfSection {
+  #readSection(index: number, at: number): ElfSection {
     const { view, littleEndian } = this;
-    const name = names.at(view.getUint32(at, littleEndian));
-    if (name === undefined) {
+    if (!this.sectionNames.has(view.getUint32(at, littleEndian))) {
       throw new ObjectError(
         'ERR_SKEP_ELF',
         `section ${index} has a name outside the table of names`,
@@ -261,17 +265,16 @@ export class ElfFile {
         },
       );
     }
-    const type = view.getUint32(at + 4, littleEndian);
-    const offset = this.#u64(at + 24, name, 'sh_offset');
-    const size = this.#u64(at + 32, name, 'sh_size');
+    const section = new SectionHeader(this, index, at);
+    const { type, offset, size } = section;
     if (type !== SHT.NOBITS && type !== SHT.NULL && offset + size > this.bytes.length) {
       throw new ObjectError(
         'ERR_SKEP_ELF',
-        `section "${name}" (${size} bytes at ${offset}) reaches behind the end of the file (${this.bytes.length} bytes); is the file truncated?`,
-        { section: name, offset },
+        `section "${section.name}" (${size} bytes at ${offset}) reaches behind the end of the file (${this.bytes.length} bytes); is the file truncated?`,
+        { section: section.name, offset },
       );
     }
-    return new SectionHeader(this, index, at, name, type, offset, size);
+    return section;
   }
 
   #readSymbols(): ElfSymbols {
@@ -321,32 +324,31 @@ export class ElfFile {
   }
 }
 
-/** A section header; what few ask for is read from the file when they do. */
+/**
+ * A section header. An object with 10,000 programs has 20,000 of them, so that only what is asked for
+ * most is kept, and the name, which few ask for twice, is cut out of the table each time.
+ */
 class SectionHeader implements ElfSection {
   readonly index: number;
-  readonly name: string;
   readonly type: number;
   readonly offset: number;
   readonly size: number;
   readonly #elf: ElfFile;
   readonly #at: number;
 
-  constructor(
-    elf: ElfFile,
-    index: number,
-    at: number,
-    name: string,
-    type: number,
-    offset: number,
-    size: number,
-  ) {
+  constructor(elf: ElfFile, index: number, at: number) {
     this.#elf = elf;
-    this.index = index;
     this.#at = at;
-    this.name = name;
-    this.type = type;
-    this.offset = offset;
-    this.size = size;
+    this.index = index;
+    this.type = elf.view.getUint32(at + 4, elf.littleEndian);
+    this.offset = this.#u64(24, 'sh_offset');
+    this.size = this.#u64(32, 'sh_size');
+  }
+
+  get name(): string {
+    const { view, littleEndian, sectionNames } = this.#elf;
+    // That there is a name was seen before this object was made.
+    return sectionNames.at(view.getUint32(this.#at, littleEndian))!;
   }
 
   get flags(): number {
@@ -371,7 +373,7 @@ class SectionHeader implements ElfSection {
 
   #u64(field: number, name: string): number {
     const { view, littleEndian } = this.#elf;
-    return readU64(view, this.#at + field, littleEndian, this.name, name);
+    return readU64(view, this.#at + field, littleEndian, this, name);
   }
 }
 
@@ -411,11 +413,7 @@ export class ElfSymbols {
 
   /** @throws ObjectError if the name lies outside the string table. */
   name(symbol: number): string {
-    const offset = this.#elf.view.getUint32(
-      this.#start + symbol * SYMBOL_BYTES,
-      this.#elf.littleEndian,
-    );
-    const name = this.#strings.at(offset);
+    const name = this.#strings.at(this.#nameOffset(symbol));
     if (name === undefined) {
       throw new ObjectError(
         'ERR_SKEP_ELF',
@@ -427,6 +425,14 @@ export class ElfSymbols {
       );
     }
     return name;
+  }
+
+  /** Whether a symbol has this name. @throws as {@link ElfSymbols.name} */
+  isNamed(symbol: number, name: string): boolean {
+    const offset = this.#nameOffset(symbol);
+    return offset < this.#strings.bytes.length
+      ? this.#strings.is(offset, name)
+      : this.name(symbol) === name;
   }
 
   /** `STT_*`. */
@@ -442,6 +448,11 @@ export class ElfSymbols {
   /** `STV_*`. */
   visibility(symbol: number): number {
     return this.#elf.bytes[this.#start + symbol * SYMBOL_BYTES + 5]! & 3;
+  }
+
+  #nameOffset(symbol: number): number {
+    const { view, littleEndian } = this.#elf;
+    return view.getUint32(this.#start + symbol * SYMBOL_BYTES, littleEndian);
   }
 
   /**
@@ -483,15 +494,16 @@ function readU64(
   view: DataView,
   at: number,
   littleEndian: boolean,
-  section: string,
+  section: string | ElfSection,
   field: string,
 ): number {
   const first = view.getUint32(at, littleEndian);
   const second = view.getUint32(at + 4, littleEndian);
   const high = littleEndian ? second : first;
   if (high >= HIGH_WORD_LIMIT) {
-    throw new ObjectError('ERR_SKEP_ELF', `${field} of ${section} is above 2^53`, {
-      section,
+    const name = typeof section === 'string' ? section : section.name;
+    throw new ObjectError('ERR_SKEP_ELF', `${field} of ${name} is above 2^53`, {
+      section: name,
       offset: at,
     });
   }

@@ -10,7 +10,7 @@
 import { MapDefinitionError } from '../errors.ts';
 import { BTF_KIND } from '../uapi/btf-kinds.ts';
 import { BPF_MAP_TYPE, mapTypeName } from '../uapi/map-types.ts';
-import type { Btf, MutableMember } from './btf/btf.ts';
+import type { Btf, MemberNames, MutableMember } from './btf/btf.ts';
 import { resolveType, sizeOfType, skipModifiers } from './btf/layout.ts';
 import { spellType } from './btf/spell.ts';
 import type { BtfMember } from './btf/types.ts';
@@ -20,48 +20,65 @@ const U32_MAX = 0xffff_ffffn;
 /** Shared by the many maps without initial values. */
 const NO_SLOTS: MapDefinition['slots'] = Object.freeze([]);
 
-/** What a definition's members say. */
-export interface ParsedMembers {
-  /** Complete but for its slots, which are empty. */
-  readonly definition: MapDefinition;
-  /** Byte offset of `values` in the struct, -1 if there is no such member. */
-  readonly valuesOffset: number;
+/** A definition while its members are read: in place, as an object may have thousands of maps. */
+type Fields = { -readonly [K in keyof MapDefinition]: MapDefinition[K] };
+
+/** What the reading of an object's maps keeps from map to map. */
+export class MemberReader {
+  readonly btf: Btf;
+  /** Byte offset of `values` in the struct read last, -1 if there is no such member. */
+  valuesOffset = -1;
+  readonly #recent: MemberNames = { offsets: [], names: [] };
+  /** One object for all members: nothing of it is kept. */
+  readonly #member: MutableMember = { name: '', typeId: 0, bitOffset: 0, bitSize: 0 };
+
+  constructor(btf: Btf) {
+    this.btf = btf;
+  }
+
+  /**
+   * Reads the members of one map's struct.
+   *
+   * @param name the map's name, for errors too
+   * @param structId the struct that declares it
+   * @param outer whether this is a map of its own and not the template inside another
+   * @returns the definition, complete but for its slots, which are empty
+   * @throws MapDefinitionError naming the map and the member
+   */
+  read(name: string, structId: number, outer: boolean): MapDefinition {
+    const { btf } = this;
+    const member = this.#member;
+    const fields = emptyDefinition(name);
+    let valuesOffset = -1;
+    const count = btf.entriesOf(structId);
+    for (let index = 0; index < count; index += 1) {
+      btf.readMember(structId, index, this.#recent, member);
+      if (member.name === 'values') {
+        valuesOffset = member.bitOffset / 8;
+        parseValues(this, name, member, { isLast: index === count - 1, outer }, fields);
+      } else {
+        parseMember(btf, name, member, outer, fields);
+      }
+    }
+    if (fields.typeNumber === BPF_MAP_TYPE.UNSPEC) {
+      throw new MapDefinitionError(
+        name,
+        'type',
+        'the map has no type; add __uint(type, BPF_MAP_TYPE_...)',
+      );
+    }
+    fields.type = mapTypeName(fields.typeNumber);
+    this.valuesOffset = valuesOffset;
+    return fields;
+  }
 }
 
-/** A definition while its members are read. */
-interface Fields {
-  type: number;
-  keySize: number;
-  valueSize: number;
-  maxEntries: number;
-  flags: number;
-  numaNode: number;
-  mapExtra: bigint;
-  pinning: 'none' | 'by-name';
-  keyTypeId: number;
-  valueTypeId: number;
-  inner: MapDefinition | null;
-  valuesOffset: number;
-}
-
-/**
- * Reads the members of one map's struct.
- *
- * @param name the map's name, for errors too
- * @param structId the struct that declares it
- * @param names names of members by offset, shared by the maps of an object
- * @param outer whether this is a map of its own and not the template inside another
- * @throws MapDefinitionError naming the map and the member
- */
-export function parseMembers(
-  btf: Btf,
-  name: string,
-  structId: number,
-  names: Map<number, string>,
-  outer: boolean,
-): ParsedMembers {
-  const fields: Fields = {
-    type: 0,
+function emptyDefinition(name: string): Fields {
+  return {
+    name,
+    section: '.maps',
+    type: '',
+    typeNumber: 0,
     keySize: 0,
     valueSize: 0,
     maxEntries: 0,
@@ -72,46 +89,6 @@ export function parseMembers(
     keyTypeId: 0,
     valueTypeId: 0,
     inner: null,
-    valuesOffset: -1,
-  };
-  // One object for all members: nothing of it is kept.
-  const member: MutableMember = { name: '', typeId: 0, bitOffset: 0, bitSize: 0 };
-  const count = btf.entriesOf(structId);
-  for (let index = 0; index < count; index += 1) {
-    btf.readMember(structId, index, names, member);
-    if (member.name === 'values') {
-      parseValues(btf, name, member, { isLast: index === count - 1, outer, names }, fields);
-    } else {
-      parseMember(btf, name, member, outer, fields);
-    }
-  }
-  if (fields.type === BPF_MAP_TYPE.UNSPEC) {
-    throw new MapDefinitionError(
-      name,
-      'type',
-      'the map has no type; add __uint(type, BPF_MAP_TYPE_...)',
-    );
-  }
-  return { definition: definitionOf(name, fields), valuesOffset: fields.valuesOffset };
-}
-
-/** Written out, not spread: an object has thousands of maps, and spreading costs a microsecond. */
-function definitionOf(name: string, fields: Fields): MapDefinition {
-  return {
-    name,
-    section: '.maps',
-    type: mapTypeName(fields.type),
-    typeNumber: fields.type,
-    keySize: fields.keySize,
-    valueSize: fields.valueSize,
-    maxEntries: fields.maxEntries,
-    flags: fields.flags,
-    numaNode: fields.numaNode,
-    mapExtra: fields.mapExtra,
-    pinning: fields.pinning,
-    keyTypeId: fields.keyTypeId,
-    valueTypeId: fields.valueTypeId,
-    inner: fields.inner,
     slots: NO_SLOTS,
     legacyTail: null,
   };
@@ -126,7 +103,7 @@ function parseMember(
 ): void {
   switch (member.name) {
     case 'type':
-      fields.type = u32Of(btf, map, member);
+      fields.typeNumber = u32Of(btf, map, member);
       return;
     case 'max_entries':
       fields.maxEntries = u32Of(btf, map, member);
@@ -283,16 +260,13 @@ function pinningOf(btf: Btf, map: string, member: BtfMember, outer: boolean): 'n
 
 /** `__array(values, ...)`: the inner template of a map of maps, or a program array's functions. */
 function parseValues(
-  btf: Btf,
+  reader: MemberReader,
   map: string,
   member: BtfMember,
-  where: {
-    readonly isLast: boolean;
-    readonly outer: boolean;
-    readonly names: Map<number, string>;
-  },
+  where: { readonly isLast: boolean; readonly outer: boolean },
   fields: Fields,
 ): void {
+  const { btf } = reader;
   const fail = (problem: string, typeId?: number) =>
     new MapDefinitionError(map, 'values', problem, { typeId });
   if (!where.outer) {
@@ -302,46 +276,49 @@ function parseValues(
     throw fail('values must be the last member');
   }
   const ofMaps =
-    fields.type === BPF_MAP_TYPE.ARRAY_OF_MAPS || fields.type === BPF_MAP_TYPE.HASH_OF_MAPS;
-  if (!ofMaps && fields.type !== BPF_MAP_TYPE.PROG_ARRAY) {
+    fields.typeNumber === BPF_MAP_TYPE.ARRAY_OF_MAPS ||
+    fields.typeNumber === BPF_MAP_TYPE.HASH_OF_MAPS;
+  if (!ofMaps && fields.typeNumber !== BPF_MAP_TYPE.PROG_ARRAY) {
     throw fail(
-      fields.type === 0
+      fields.typeNumber === 0
         ? 'type must be declared before values'
-        : `only array_of_maps, hash_of_maps and prog_array have values, not ${mapTypeName(fields.type)}`,
+        : `only array_of_maps, hash_of_maps and prog_array have values, not ${mapTypeName(fields.typeNumber)}`,
     );
   }
   fields.valueSize = agreed(map, member, 'value', fields.valueSize, 4);
-  const array = btf.type(member.typeId);
-  if (array.kind !== 'array' || array.length !== 0) {
+  // By ids: what is decoded here would be read once.
+  if (btf.arrayLength(member.typeId) !== 0) {
     throw fail(
       `expected an array of length 0 (__array), found ${describe(btf, member.typeId)}`,
       member.typeId,
     );
   }
-  const element = resolveType(btf, array.elementTypeId);
-  if (element.kind !== 'ptr') {
+  const elementId = btf.arrayElement(member.typeId);
+  const pointerId = skipModifiers(btf, elementId);
+  if (btf.kindOf(pointerId) !== BTF_KIND.PTR) {
     throw fail(
-      `expected an array of pointers, found one of ${describe(btf, array.elementTypeId)}`,
-      array.elementTypeId,
+      `expected an array of pointers, found one of ${describe(btf, elementId)}`,
+      elementId,
     );
   }
-  const target = btf.type(skipModifiers(btf, element.typeId));
+  const pointedId = btf.sizeOrType(pointerId);
+  const targetId = skipModifiers(btf, pointedId);
+  const targetKind = btf.kindOf(targetId);
   if (!ofMaps) {
-    if (target.kind !== 'func_proto') {
+    if (targetKind !== BTF_KIND.FUNC_PROTO) {
       throw fail(
-        `a prog_array holds functions, found pointers to ${describe(btf, element.typeId)}`,
-        element.typeId,
+        `a prog_array holds functions, found pointers to ${describe(btf, pointedId)}`,
+        pointedId,
       );
     }
-  } else if (target.kind === 'struct') {
-    fields.inner = parseMembers(btf, `${map}.inner`, target.id, where.names, false).definition;
+  } else if (targetKind === BTF_KIND.STRUCT) {
+    fields.inner = reader.read(`${map}.inner`, targetId, false);
   } else {
     throw fail(
-      `expected pointers to the struct of a map, found pointers to ${describe(btf, element.typeId)}`,
-      element.typeId,
+      `expected pointers to the struct of a map, found pointers to ${describe(btf, pointedId)}`,
+      pointedId,
     );
   }
-  fields.valuesOffset = member.bitOffset / 8;
 }
 
 const KNOWN_MEMBERS =

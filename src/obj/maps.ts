@@ -6,6 +6,7 @@
  * offsets in BTF; and maps with hidden visibility are maps like others.
  */
 
+import { sortAscending } from '../bytes/ascending.ts';
 import { MapDefinitionError, ObjectError } from '../errors.ts';
 import { BTF_KIND } from '../uapi/btf-kinds.ts';
 import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
@@ -13,9 +14,9 @@ import type { Btf } from './btf/btf.ts';
 import { skipModifiers } from './btf/layout.ts';
 import { spellType } from './btf/spell.ts';
 import type { BtfVariable } from './btf/types.ts';
-import { type ElfFile, type ElfSection, STB, STT } from './elf.ts';
+import { type ElfFile, type ElfSection, type ElfSymbols, STB, STT } from './elf.ts';
 import type { MapDefinition } from './map-definition.ts';
-import { type ParsedMembers, parseMembers } from './map-members.ts';
+import { MemberReader } from './map-members.ts';
 import type { SymbolsBySection } from './symbols.ts';
 
 /**
@@ -37,7 +38,11 @@ export function checkExternMaps(btf: Btf, described: number): void {
 const LINKAGE_GLOBAL = 1;
 
 /** A map and where its variable lies in `.maps`. */
-export interface PlacedMap extends ParsedMembers {
+export interface PlacedMap {
+  /** Complete but for its slots, which are empty. */
+  readonly definition: MapDefinition;
+  /** Byte offset of `values` in its struct, -1 if there is no such member. */
+  readonly valuesOffset: number;
   /** BTF id of the struct that declares it. */
   readonly structId: number;
   /** Byte offset in the section. */
@@ -74,8 +79,8 @@ export function parseMaps(
       { section: '.BTF' },
     );
   }
-  const byName = mapSymbols(elf, symbols[section.index] ?? []);
-  const names = new Map<number, string>();
+  const globals = new MapSymbols(elf.symbols, symbols[section.index] ?? []);
+  const reader = new MemberReader(btf);
   const maps: PlacedMap[] = [];
   for (let index = 0; index < btf.entriesOf(described); index += 1) {
     const typeId = btf.listedType(described, index);
@@ -86,31 +91,61 @@ export function parseMaps(
         { section: '.BTF' },
       );
     }
-    maps.push(parseMap(elf, section, btf, typeId, byName, names));
+    maps.push(parseMap(elf, section, reader, typeId, globals));
   }
-  maps.sort((a, b) => a.offset - b.offset);
+  sortAscending(maps, ({ offset }) => offset);
   checkPlaces(maps);
   return maps;
 }
 
-function mapSymbols(elf: ElfFile, group: readonly number[]): Map<string, number> {
-  const byName = new Map<string, number>();
-  for (const symbol of group) {
-    if (elf.symbols.type(symbol) === STT.OBJECT && elf.symbols.binding(symbol) !== STB.LOCAL) {
-      byName.set(elf.symbols.name(symbol), symbol);
+/** So many symbols are compared with a name before an index of all names is made. */
+const NEARBY = 8;
+
+/**
+ * The global objects of `.maps`, by name. BTF and the symbol table list them in a similar order, so
+ * that the one sought stands near the one found last.
+ */
+class MapSymbols {
+  readonly #symbols: ElfSymbols;
+  readonly #group: number[] = [];
+  #next = 0;
+  #byName: Map<string, number> | undefined;
+
+  constructor(symbols: ElfSymbols, group: readonly number[]) {
+    this.#symbols = symbols;
+    for (const symbol of group) {
+      if (symbols.type(symbol) === STT.OBJECT && symbols.binding(symbol) !== STB.LOCAL) {
+        this.#group.push(symbol);
+      }
     }
   }
-  return byName;
+
+  find(name: string): number | undefined {
+    const count = this.#group.length;
+    for (let step = 0; step < NEARBY && step < count; step += 1) {
+      const at = (this.#next + step) % count;
+      const symbol = this.#group[at]!;
+      if (this.#symbols.isNamed(symbol, name)) {
+        this.#next = at + 1;
+        return symbol;
+      }
+    }
+    if (count <= NEARBY) {
+      return undefined;
+    }
+    this.#byName ??= new Map(this.#group.map((symbol) => [this.#symbols.name(symbol), symbol]));
+    return this.#byName.get(name);
+  }
 }
 
 function parseMap(
   elf: ElfFile,
   section: ElfSection,
-  btf: Btf,
+  reader: MemberReader,
   variableId: number,
-  byName: ReadonlyMap<string, number>,
-  names: Map<number, string>,
+  globals: MapSymbols,
 ): PlacedMap {
+  const { btf } = reader;
   const name = btf.nameOf(variableId);
   if (name === '') {
     throw new MapDefinitionError(
@@ -123,7 +158,7 @@ function parseMap(
   if (btf.linkageOf(variableId) !== LINKAGE_GLOBAL) {
     throw linkageError(btf.type(variableId) as BtfVariable);
   }
-  const symbol = byName.get(name);
+  const symbol = globals.find(name);
   if (symbol === undefined) {
     throw new MapDefinitionError(
       name,
@@ -149,8 +184,8 @@ function parseMap(
       { typeId: structId },
     );
   }
-  const { definition, valuesOffset } = parseMembers(btf, name, structId, names, true);
-  return { definition, valuesOffset, structId, offset, sizeBytes };
+  const definition = reader.read(name, structId, true);
+  return { definition, valuesOffset: reader.valuesOffset, structId, offset, sizeBytes };
 }
 
 /** Why a variable of `.maps` that is not global is no map. */

@@ -63,8 +63,8 @@ export class ObjectFile {
     this.symbols = symbols;
     this.programs = parsePrograms(this.elf, symbols);
     this.maps = readMaps(this.elf, named, this.btf, described, symbols, this.programs);
-    this.data = readData(this.elf, this.btf, described, symbols);
-    checkArena(this.elf, this.maps);
+    this.data = readData(this.elf, named.data, this.btf, described, symbols);
+    checkArena(named.arena, this.maps);
   }
 
   /**
@@ -78,13 +78,15 @@ export class ObjectFile {
   }
 }
 
-/** The sections that an object has once at most, and its legacy map sections. */
+/** The sections that an object has once at most, its legacy map sections, and those of data. */
 interface NamedSections {
   maps: ElfSection | undefined;
   btf: ElfSection | undefined;
   license: ElfSection | undefined;
   version: ElfSection | undefined;
+  arena: ElfSection | undefined;
   readonly legacy: ElfSection[];
+  readonly data: Map<string, ElfSection>;
 }
 
 function findSections(elf: ElfFile): NamedSections {
@@ -93,10 +95,13 @@ function findSections(elf: ElfFile): NamedSections {
     btf: undefined,
     license: undefined,
     version: undefined,
+    arena: undefined,
     legacy: [],
+    data: new Map(),
   };
   for (const section of elf.sections) {
-    switch (section.name) {
+    const { name } = section;
+    switch (name) {
       case '.maps':
         found.maps = once(found.maps, section);
         break;
@@ -109,9 +114,14 @@ function findSections(elf: ElfFile): NamedSections {
       case 'version':
         found.version = once(found.version, section);
         break;
+      case '.addr_space.1':
+        found.arena ??= section.size > 0 ? section : undefined;
+        break;
       default:
-        if (section.type === SHT.PROGBITS && isLegacyMaps(section.name) && !isCode(section)) {
+        if (section.type === SHT.PROGBITS && isLegacyMaps(name) && !isCode(section)) {
           found.legacy.push(section);
+        } else if (isData(section, name)) {
+          addData(found.data, name, section);
         }
     }
   }
@@ -138,9 +148,9 @@ function readLicense(elf: ElfFile, section: ElfSection | undefined): string {
       section: 'license',
     });
   }
-  const data = elf.data(section);
-  const end = data.indexOf(0);
-  return decodeText(data, 0, end === -1 ? data.length : end);
+  const limit = section.offset + section.size;
+  const end = elf.bytes.indexOf(0, section.offset);
+  return decodeText(elf.bytes, section.offset, end === -1 || end > limit ? limit : end);
 }
 
 function readVersion(elf: ElfFile, section: ElfSection | undefined): number | null {
@@ -227,8 +237,10 @@ function readMaps(
 }
 
 /** Globals of an arena lie in a section of their own, and need an arena to go to. */
-function checkArena(elf: ElfFile, maps: ReadonlyMap<string, MapDefinition>): void {
-  const section = elf.sections.find(({ name, size }) => name === '.addr_space.1' && size > 0);
+function checkArena(
+  section: ElfSection | undefined,
+  maps: ReadonlyMap<string, MapDefinition>,
+): void {
   if (section === undefined) {
     return;
   }
@@ -245,44 +257,37 @@ function checkArena(elf: ElfFile, maps: ReadonlyMap<string, MapDefinition>): voi
 }
 
 function addMap(maps: Map<string, MapDefinition>, map: MapDefinition): void {
-  if (maps.has(map.name)) {
+  const before = maps.size;
+  maps.set(map.name, map);
+  if (maps.size === before) {
     throw new ObjectError('ERR_SKEP_ELF', `there are two maps called "${map.name}"`, {
       section: map.section,
     });
   }
-  maps.set(map.name, map);
+}
+
+function addData(data: Map<string, ElfSection>, name: string, section: ElfSection): void {
+  if (data.has(name)) {
+    throw new ObjectError('ERR_SKEP_DATA', `there are two data sections called "${name}"`, {
+      section: name,
+    });
+  }
+  data.set(name, section);
 }
 
 function readData(
   elf: ElfFile,
+  sections: ReadonlyMap<string, ElfSection>,
   btf: Btf | undefined,
-  described: ReadonlyMap<string, number>,
+  types: ReadonlyMap<string, number>,
   symbols: SymbolsBySection,
 ): Map<string, DataSection> {
   const data = new Map<string, DataSection>();
-  for (const section of elf.sections) {
-    if (!isData(section)) {
-      continue;
-    }
-    if (data.has(section.name)) {
-      throw new ObjectError(
-        'ERR_SKEP_DATA',
-        `there are two data sections called "${section.name}"`,
-        { section: section.name },
-      );
-    }
-    data.set(
-      section.name,
-      new ElfDataSection(
-        elf,
-        section,
-        btf,
-        described.get(section.name) ?? 0,
-        symbols[section.index] ?? [],
-      ),
-    );
+  for (const [name, section] of sections) {
+    const described = types.get(name) ?? 0;
+    data.set(name, new ElfDataSection(elf, section, btf, described, symbols[section.index] ?? []));
   }
-  const kconfig = described.get('.kconfig');
+  const kconfig = types.get('.kconfig');
   if (btf !== undefined && kconfig !== undefined && btf.entriesOf(kconfig) > 0) {
     data.set('.kconfig', kconfigSection(btf, kconfig));
   }

@@ -61,11 +61,15 @@ export function parsePrograms(
   const programs = new Map<string, ProgramDefinition>();
   for (const section of elf.sections) {
     const group = symbols[section.index];
-    if (group === undefined || section.name === '.text' || !isCode(section)) {
+    if (group === undefined || !isCode(section)) {
+      continue;
+    }
+    const sectionName = section.name;
+    if (sectionName === '.text') {
       continue;
     }
     let end = 0;
-    const kind = describeSection(section.name);
+    const kind = describeSection(sectionName);
     for (const symbol of byOffset(elf.symbols, group)) {
       if (elf.symbols.type(symbol) !== STT.FUNC) {
         continue;
@@ -76,15 +80,10 @@ export function parsePrograms(
         continue;
       }
       const name = elf.symbols.name(symbol);
-      if (programs.has(name)) {
-        throw new ObjectError('ERR_SKEP_PROGRAM', `there are two programs called "${name}"`, {
-          section: section.name,
-          offset,
-        });
-      }
+      const before = programs.size;
       programs.set(name, {
         name,
-        section: section.name.startsWith('?') ? section.name.slice(1) : section.name,
+        section: sectionName.startsWith('?') ? sectionName.slice(1) : sectionName,
         type: kind.type,
         typeNumber: kind.typeNumber,
         attachType: kind.attachType,
@@ -96,6 +95,12 @@ export function parsePrograms(
         sectionIndex: section.index,
         offset,
       });
+      if (programs.size === before) {
+        throw new ObjectError('ERR_SKEP_PROGRAM', `there are two programs called "${name}"`, {
+          section: sectionName,
+          offset,
+        });
+      }
     }
   }
   return programs;

@@ -6,6 +6,7 @@
  * and new LLVM write different ones.
  */
 
+import { sortAscending } from '../bytes/ascending.ts';
 import { MapDefinitionError, ObjectError } from '../errors.ts';
 import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
 import type { Btf } from './btf/btf.ts';
@@ -50,7 +51,7 @@ export function parseSlots(
     }
   }
   for (const slots of filled) {
-    slots.sort((a, b) => a.index - b.index);
+    sortAscending(slots, ({ index }) => index);
   }
 }
 

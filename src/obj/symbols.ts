@@ -1,5 +1,6 @@
 /** The symbols of an object by the section that defines them, collected in one pass. */
 
+import { sortAscending } from '../bytes/ascending.ts';
 import { ObjectError } from '../errors.ts';
 import { type ElfFile, type ElfSymbols, STT } from './elf.ts';
 
@@ -39,5 +40,5 @@ export function groupSymbols(elf: ElfFile): SymbolsBySection {
 
 /** Sorts symbols of one section by their place in it; equal places stay in table order. */
 export function byOffset(symbols: ElfSymbols, group: readonly number[]): number[] {
-  return [...group].sort((a, b) => symbols.value(a) - symbols.value(b) || a - b);
+  return sortAscending([...group], (symbol) => symbols.value(symbol));
 }

@@ -17,7 +17,17 @@ import type { BtfKindName, BtfMember, BtfType } from './types.ts';
 /** A {@link BtfMember} that is read into again and again. */
 export type MutableMember = { -readonly [K in keyof BtfMember]: BtfMember[K] };
 
+/**
+ * The names of the members of the struct read last, by place, and where they stand in the strings.
+ * Structs of one kind have the same members in the same places mostly.
+ */
+export interface MemberNames {
+  readonly offsets: number[];
+  readonly names: string[];
+}
+
 const MAGIC = 0xeb9f;
+const SWAPPED_MAGIC = 0x9feb;
 const HEADER_BYTES = 24;
 /** Name, info, size or type. */
 const COMMON_WORDS = 3;
@@ -126,19 +136,18 @@ export class Btf {
    * Reads a member of a struct or union into an object that the caller keeps for that: for walks over
    * thousands of structs that are read once.
    *
-   * @param names strings by offset, filled as they are read
+   * @param recent kept by the caller from struct to struct
    */
-  readMember(id: number, index: number, names: Map<number, string>, into: MutableMember): void {
+  readMember(id: number, index: number, recent: MemberNames, into: MutableMember): void {
     const at = this.#start(id) + COMMON_WORDS + index * 3;
     const { words } = this;
     const nameOffset = words[at]!;
-    let name = names.get(nameOffset);
-    if (name === undefined) {
-      name = this.string(nameOffset);
-      names.set(nameOffset, name);
+    if (recent.offsets[index] !== nameOffset) {
+      recent.names[index] = this.string(nameOffset);
+      recent.offsets[index] = nameOffset;
     }
     const hasBitfields = words[this.#start(id) + 1]! >>> 31 === 1;
-    into.name = name;
+    into.name = recent.names[index]!;
     into.typeId = words[at + 1]!;
     into.bitOffset = hasBitfields ? words[at + 2]! & 0xffffff : words[at + 2]!;
     into.bitSize = hasBitfields ? words[at + 2]! >>> 24 : 0;
@@ -157,6 +166,11 @@ export class Btf {
   /** The length of an array type; undefined for any other type. */
   arrayLength(id: number): number | undefined {
     return this.kindOf(id) === BTF_KIND.ARRAY ? this.words[this.#start(id) + 5] : undefined;
+  }
+
+  /** The id of an array type's elements. */
+  arrayElement(id: number): number {
+    return this.words[this.#start(id) + COMMON_WORDS]!;
   }
 
   /** A type's name, '' if it has none. */
@@ -239,8 +253,12 @@ export class Btf {
   #indexTypes(): Uint32Array {
     const { words } = this;
     const end = words.length;
-    // No type is shorter than three words; the surplus is never touched, and cut off below.
-    const starts = new Uint32Array(Math.floor(end / COMMON_WORDS) + 1);
+    // No type is shorter than three words.
+    const most = Math.floor(end / COMMON_WORDS) + 1;
+    const isShared = most <= SHARED_WORDS / 4;
+    const first = isShared ? takeShared(most) : 0;
+    const starts = isShared ? shared : new Uint32Array(most);
+    starts[first] = 0;
     let count = 1;
     let at = 0;
     while (at < end) {
@@ -253,16 +271,36 @@ export class Btf {
       if (each === NO_KIND) {
         throw this.error(`type [${count}] has the unknown kind ${kind}`);
       }
-      starts[count] = at;
+      starts[first + count] = at;
       count += 1;
       at += COMMON_WORDS + FIXED_WORDS[kind]! + each * (info & 0xffffff);
     }
     if (at !== end) {
       throw this.error(`type [${count - 1}] reaches behind the end of the type section`);
     }
-    // A large surplus is given back; for a small one another array costs more than it holds.
-    return end > 4096 ? starts.slice(0, count) : starts.subarray(0, count);
+    if (!isShared) {
+      return starts.slice(0, count);
+    }
+    sharedUsed = first + count;
+    return starts.subarray(first, sharedUsed);
   }
+}
+
+/**
+ * Memory that the indices of small tables are cut from: an array of its own for each would cost as
+ * much as filling it. A table keeps the whole of it, 16 KiB, alive.
+ */
+const SHARED_WORDS = 4096;
+let shared = new Uint32Array(SHARED_WORDS);
+let sharedUsed = 0;
+
+/** Takes the first free words of the shared memory; new memory if it has fewer than `count`. */
+function takeShared(count: number): number {
+  if (sharedUsed + count > SHARED_WORDS) {
+    shared = new Uint32Array(SHARED_WORDS);
+    sharedUsed = 0;
+  }
+  return sharedUsed;
 }
 
 /** The number of a kind. */
@@ -306,13 +344,10 @@ function readHeader(bytes: Uint8Array, section: string): Header {
   if (bytes.length < HEADER_BYTES) {
     throw btfError(section, `${bytes.length} bytes are fewer than a BTF header (${HEADER_BYTES})`);
   }
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const littleEndian = view.getUint16(0, true) === MAGIC;
-  if (!littleEndian && view.getUint16(0, false) !== MAGIC) {
-    throw btfError(
-      section,
-      `the magic number is 0x${view.getUint16(0, true).toString(16)}, not 0xeb9f`,
-    );
+  const magic = bytes[0]! | (bytes[1]! << 8);
+  const littleEndian = magic === MAGIC;
+  if (!littleEndian && magic !== SWAPPED_MAGIC) {
+    throw btfError(section, `the magic number is 0x${magic.toString(16)}, not 0xeb9f`);
   }
   if (bytes[2] !== 1 || bytes[3] !== 0) {
     throw btfError(
@@ -320,11 +355,12 @@ function readHeader(bytes: Uint8Array, section: string): Header {
       `version ${bytes[2]} with flags ${bytes[3]} is not known; version 1 without flags is`,
     );
   }
-  const headerBytes = view.getUint32(4, littleEndian);
-  const typesStart = headerBytes + view.getUint32(8, littleEndian);
-  const typesBytes = view.getUint32(12, littleEndian);
-  const stringsStart = headerBytes + view.getUint32(16, littleEndian);
-  const stringsBytes = view.getUint32(20, littleEndian);
+  const headerBytes = wordAt(bytes, 4, littleEndian);
+  const typesOffset = wordAt(bytes, 8, littleEndian);
+  const typesStart = headerBytes + typesOffset;
+  const typesBytes = wordAt(bytes, 12, littleEndian);
+  const stringsStart = headerBytes + wordAt(bytes, 16, littleEndian);
+  const stringsBytes = wordAt(bytes, 20, littleEndian);
   if (headerBytes < HEADER_BYTES || headerBytes > bytes.length) {
     throw btfError(section, `the header claims ${headerBytes} bytes of ${bytes.length}`);
   }
@@ -340,7 +376,7 @@ function readHeader(bytes: Uint8Array, section: string): Header {
       `the type section (${typesBytes} bytes at ${typesStart}) reaches into the strings at ${stringsStart}`,
     );
   }
-  if (view.getUint32(8, littleEndian) % 4 !== 0 || typesBytes % 4 !== 0) {
+  if (typesOffset % 4 !== 0 || typesBytes % 4 !== 0) {
     throw btfError(section, 'the type section is not aligned to 4 bytes');
   }
   if (
@@ -351,6 +387,13 @@ function readHeader(bytes: Uint8Array, section: string): Header {
     throw btfError(section, 'the string section does not start and end with a NUL');
   }
   return { littleEndian, typesStart, typesBytes, stringsStart, stringsBytes };
+}
+
+/** Five of these cost less than a DataView. */
+function wordAt(bytes: Uint8Array, at: number, littleEndian: boolean): number {
+  const high = (bytes[at + (littleEndian ? 3 : 0)]! << 8) | bytes[at + (littleEndian ? 2 : 1)]!;
+  const low = (bytes[at + (littleEndian ? 1 : 2)]! << 8) | bytes[at + (littleEndian ? 0 : 3)]!;
+  return high * 0x10000 + low;
 }
 
 /** The type section as host-order words: a view where that is possible, else a copy. */

@@ -23,15 +23,23 @@ for (const kind of [
   REFERS[kind] = 1;
 }
 
-/** Words of an entry behind the common ones, and which of them are a name and a type id (-1: none). */
-const ENTRIES: Readonly<Record<number, readonly [each: number, name: number, type: number]>> = {
-  [BTF_KIND.STRUCT]: [3, 0, 1],
-  [BTF_KIND.UNION]: [3, 0, 1],
-  [BTF_KIND.ENUM]: [2, 0, -1],
-  [BTF_KIND.ENUM64]: [3, 0, -1],
-  [BTF_KIND.FUNC_PROTO]: [2, 0, 1],
-  [BTF_KIND.DATASEC]: [3, -1, 0],
-};
+/** By kind, the words of an entry behind the common ones; 0 for kinds without entries. */
+const ENTRY_WORDS = new Uint8Array(32);
+/** Which word of an entry is a name, and which a type id; -1 for none. */
+const ENTRY_NAME = new Int8Array(32);
+const ENTRY_TYPE = new Int8Array(32);
+for (const [kind, words, name, type] of [
+  [BTF_KIND.STRUCT, 3, 0, 1],
+  [BTF_KIND.UNION, 3, 0, 1],
+  [BTF_KIND.ENUM, 2, 0, -1],
+  [BTF_KIND.ENUM64, 3, 0, -1],
+  [BTF_KIND.FUNC_PROTO, 2, 0, 1],
+  [BTF_KIND.DATASEC, 3, -1, 0],
+] as const) {
+  ENTRY_WORDS[kind] = words;
+  ENTRY_NAME[kind] = name;
+  ENTRY_TYPE[kind] = type;
+}
 
 /** @throws ObjectError `ERR_SKEP_BTF` naming the first type that refers to what is not there */
 export function checkBtf(btf: Btf): void {
@@ -54,21 +62,17 @@ export function checkBtf(btf: Btf): void {
       if (words[at + 3]! >= typeCount) throw badType(btf, id, words[at + 3]!);
       if (words[at + 4]! >= typeCount) throw badType(btf, id, words[at + 4]!);
     }
-    const entry = ENTRIES[kind];
-    if (entry !== undefined) {
-      checkEntries(btf, id, at + 3, info & 0xffffff, entry);
+    if (ENTRY_WORDS[kind]! > 0) {
+      checkEntries(btf, id, kind, at + 3, info & 0xffffff);
     }
   }
 }
 
-function checkEntries(
-  btf: Btf,
-  id: number,
-  start: number,
-  count: number,
-  [each, name, type]: readonly [number, number, number],
-): void {
+function checkEntries(btf: Btf, id: number, kind: number, start: number, count: number): void {
   const { words, typeCount } = btf;
+  const each = ENTRY_WORDS[kind]!;
+  const name = ENTRY_NAME[kind]!;
+  const type = ENTRY_TYPE[kind]!;
   const stringBytes = btf.strings.bytes.length;
   for (let at = start; at < start + count * each; at += each) {
     if (name !== -1 && words[at + name]! >= stringBytes) {
