@@ -1,21 +1,23 @@
-//! The native shim of skep: seven functions between JavaScript and the kernel, and no policy.
+//! The native shim of skep: fifteen functions between JavaScript and the kernel, and no policy.
 //!
 //! Everything with a decision in it (which command, which layout of `bpf_attr`, what an error
 //! means) is TypeScript. What is left is what JavaScript cannot do: find out where a buffer is,
-//! make a system call, map memory. Arguments are plain numbers, results are numbers, and `-errno`
+//! make a system call, map memory, wait in the event loop. Arguments are plain numbers, results are numbers, and `-errno`
 //! is a result, not an exception; only misuse throws.
 //!
-//! **The caller is trusted.** Like bpf(2) itself, `bpf` takes an address and lets the kernel read
+//! **The caller is trusted.** Like bpf(2) itself, `bpf` takes an address (as do `perfEventOpen` and
+//! `ioctl`) and lets the kernel read
 //! and write there, so whoever may call it can overwrite any memory of the process. Checking would
 //! need a pointer table for each of the kernel's commands, on the hottest path there is. Instead
 //! only `src/kernel/linux*` calls these functions; it keeps every buffer that it passes an address
 //! of alive and large enough for the command, and never lets a caller's number become an address.
 //!
 //! **No state.** A process has one environment per worker thread, they come and go in any order,
-//! and nothing here outlives a call except mappings, which belong to their `ArrayBuffer`.
+//! and nothing here outlives a call except mappings, which belong to their `ArrayBuffer`, and
+//! watchers, which belong to their object (`watch.rs`).
 //!
 //! **No crates and no standard library**, which would cost 270 KB and tie the file to one C
-//! library and its version. This is 8 KB and loads everywhere.
+//! library and its version. This is 17 KB and loads everywhere.
 
 // Under `cfg(test)`, which editors and checkers turn on, the standard library is there anyway.
 #![cfg_attr(not(test), no_std)]
@@ -24,6 +26,7 @@
 
 mod napi;
 mod syscall;
+mod watch;
 
 use core::ffi::c_void;
 use napi::{text, CallInfo, Env, Misuse, NoBuffer, TypeTag, Value};
@@ -113,6 +116,52 @@ extern "C" fn map(env: Env, info: CallInfo) -> Value {
     })
 }
 
+/// `perfEventOpen(attributes, pid, cpu, groupFd, flags)`: `perf_event_open(2)`. What is said of `bpf`
+/// holds for the address.
+extern "C" fn perf_event_open(env: Env, info: CallInfo) -> Value {
+    env.call(info, |[attributes, pid, cpu, group_fd, flags]| {
+        let attributes =
+            env.size(attributes, text!("perfEventOpen: attributes must be an address"))?;
+        let pid = env.int32(pid, text!("perfEventOpen: pid must be a 32-bit integer"))?;
+        let cpu = env.int32(cpu, text!("perfEventOpen: cpu must be a 32-bit integer"))?;
+        let group =
+            env.int32(group_fd, text!("perfEventOpen: groupFd must be a 32-bit integer"))?;
+        let flags =
+            env.uint32(flags, text!("perfEventOpen: flags must be an unsigned 32-bit integer"))?;
+        // SAFETY: src/kernel/linux* passes the address of a buffer that it owns.
+        env.result(unsafe { syscall::perf_event_open(attributes, pid, cpu, group, flags) })
+    })
+}
+
+/// `ioctl(fd, request, argument)`: ioctl(2). What is said of `bpf` holds for the argument.
+extern "C" fn ioctl(env: Env, info: CallInfo) -> Value {
+    env.call(info, |[fd, request, argument]| {
+        let fd = env.int32(fd, text!("ioctl: fd must be a 32-bit integer"))?;
+        let request =
+            env.uint32(request, text!("ioctl: request must be an unsigned 32-bit integer"))?;
+        let argument =
+            env.size(argument, text!("ioctl: argument must be an integer from 0 to 2^53"))?;
+        // SAFETY: src/kernel/linux* knows what the request takes.
+        env.result(unsafe { syscall::ioctl(fd, request, argument) })
+    })
+}
+
+/// `epollCreate()`: a descriptor that is readable while one of those added to it is ready.
+extern "C" fn epoll_create(env: Env, info: CallInfo) -> Value {
+    env.call(info, |[]| env.result(syscall::epoll_create()))
+}
+
+/// `epollAdd(epoll, fd, events)`: adds one, level triggered unless `events` says otherwise.
+extern "C" fn epoll_add(env: Env, info: CallInfo) -> Value {
+    env.call(info, |[epoll, fd, events]| {
+        let epoll = env.int32(epoll, text!("epollAdd: epoll must be a 32-bit integer"))?;
+        let fd = env.int32(fd, text!("epollAdd: fd must be a 32-bit integer"))?;
+        let events =
+            env.uint32(events, text!("epollAdd: events must be an unsigned 32-bit integer"))?;
+        env.result(syscall::epoll_add(epoll, fd, events))
+    })
+}
+
 /// Wraps a fresh mapping, or lets go of it and says that this runtime cannot.
 fn present(env: Env, data: *mut c_void, length: usize) -> Result<Value, Misuse> {
     // SAFETY: a mapping of `length` bytes, not above the limit; only `finalize` unmaps it.
@@ -179,6 +228,14 @@ pub extern "C" fn napi_register_module_v1(env: Env, exports: Value) -> Value {
             (text!("raiseMemlock"), raise_memlock),
             (text!("map"), map),
             (text!("unmap"), unmap),
+            (text!("perfEventOpen"), perf_event_open),
+            (text!("ioctl"), ioctl),
+            (text!("epollCreate"), epoll_create),
+            (text!("epollAdd"), epoll_add),
+            (text!("watch"), watch::watch),
+            (text!("arm"), watch::arm),
+            (text!("disarm"), watch::disarm),
+            (text!("unwatch"), watch::unwatch),
         ],
     );
     exports

@@ -18,7 +18,12 @@ const LARGEST_EXACT: u64 = 1 << 53;
 
 type Status = i32;
 const OK: Status = 0;
+const PENDING_EXCEPTION: Status = 10;
 const NO_EXTERNAL_BUFFERS_ALLOWED: Status = 22;
+
+/// Of `napi_valuetype`.
+const OBJECT: i32 = 6;
+const FUNCTION: i32 = 7;
 
 /// The exports can be listed, but not replaced.
 const ENUMERABLE: i32 = 1 << 1;
@@ -41,6 +46,21 @@ pub struct CallInfo(*mut c_void);
 
 pub type Callback = extern "C" fn(Env, CallInfo) -> Value;
 pub type Finalizer = extern "C" fn(Env, data: *mut c_void, hint: *mut c_void);
+pub type CleanupCallback = extern "C" fn(CleanupHook, data: *mut c_void);
+
+/// `napi_ref`: keeps a value alive beyond the callback.
+#[repr(transparent)]
+pub struct Reference(*mut c_void);
+
+/// `napi_async_cleanup_hook_handle`: what an environment that ends waits for.
+#[repr(transparent)]
+#[derive(Clone, Copy)]
+pub struct CleanupHook(*mut c_void);
+
+/// `napi_handle_scope`: how long values live where no JavaScript called.
+#[repr(transparent)]
+#[derive(Clone, Copy)]
+struct Scope(*mut c_void);
 
 /// `napi_type_tag`: 128 random bits that mark objects as made by one addon. JavaScript can neither
 /// read, copy nor forge the mark.
@@ -99,6 +119,43 @@ extern "C" {
         tag: *const TypeTag,
         result: *mut bool,
     ) -> Status;
+    fn napi_typeof(env: Env, value: Value, result: *mut i32) -> Status;
+    fn napi_create_object(env: Env, result: *mut Value) -> Status;
+    fn napi_wrap(
+        env: Env,
+        object: Value,
+        data: *mut c_void,
+        finalizer: Finalizer,
+        hint: *mut c_void,
+        result: *mut Reference,
+    ) -> Status;
+    fn napi_unwrap(env: Env, object: Value, result: *mut *mut c_void) -> Status;
+    fn napi_remove_wrap(env: Env, object: Value, result: *mut *mut c_void) -> Status;
+    fn napi_create_reference(env: Env, value: Value, count: u32, result: *mut Reference) -> Status;
+    fn napi_delete_reference(env: Env, reference: Reference) -> Status;
+    fn napi_get_reference_value(env: Env, reference: *mut c_void, result: *mut Value) -> Status;
+    fn napi_open_handle_scope(env: Env, result: *mut Scope) -> Status;
+    fn napi_close_handle_scope(env: Env, scope: Scope) -> Status;
+    fn napi_get_global(env: Env, result: *mut Value) -> Status;
+    fn napi_make_callback(
+        env: Env,
+        context: *mut c_void,
+        this: Value,
+        function: Value,
+        count: usize,
+        arguments: *const Value,
+        result: *mut Value,
+    ) -> Status;
+    fn napi_get_and_clear_last_exception(env: Env, result: *mut Value) -> Status;
+    fn napi_fatal_exception(env: Env, exception: Value) -> Status;
+    fn napi_get_uv_event_loop(env: Env, result: *mut *mut c_void) -> Status;
+    fn napi_add_async_cleanup_hook(
+        env: Env,
+        callback: CleanupCallback,
+        data: *mut c_void,
+        result: *mut CleanupHook,
+    ) -> Status;
+    fn napi_remove_async_cleanup_hook(hook: CleanupHook) -> Status;
     fn napi_define_properties(
         env: Env,
         object: Value,
@@ -159,6 +216,33 @@ pub enum NoBuffer {
 impl Value {
     /// "No value": JavaScript sees `undefined`, or the pending exception if there is one.
     const NONE: Value = Value(null_mut());
+}
+
+impl Reference {
+    pub const NONE: Reference = Reference(null_mut());
+
+    pub fn is_some(&self) -> bool {
+        !self.0.is_null()
+    }
+}
+
+impl CleanupHook {
+    pub const NONE: CleanupHook = CleanupHook(null_mut());
+
+    pub fn is_some(self) -> bool {
+        !self.0.is_null()
+    }
+
+    /// The hook need not be called any more; if it was, the environment may go on ending.
+    ///
+    /// # Safety
+    /// Once for each hook that was added.
+    pub unsafe fn remove(self) {
+        if self.is_some() {
+            // SAFETY: passed on to the caller.
+            unsafe { napi_remove_async_cleanup_hook(self) };
+        }
+    }
 }
 
 // SAFETY (all unsafe blocks below): an `Env` comes from Node.js and is used within the callback
@@ -356,6 +440,114 @@ impl Env {
         // SAFETY: see above.
         unsafe { napi_check_object_type_tag(self, object, addr_of!(*tag), addr_of_mut!(result)) };
         result
+    }
+
+    fn type_of(self, value: Value) -> i32 {
+        let mut result = -1;
+        // SAFETY: see above.
+        unsafe { napi_typeof(self, value, addr_of_mut!(result)) };
+        result
+    }
+
+    pub fn is_object(self, value: Value) -> bool {
+        self.type_of(value) == OBJECT
+    }
+
+    pub fn is_function(self, value: Value) -> bool {
+        self.type_of(value) == FUNCTION
+    }
+
+    /// An empty object.
+    pub fn object(self) -> Value {
+        let mut value = Value::NONE;
+        // SAFETY: see above.
+        unsafe { napi_create_object(self, addr_of_mut!(value)) };
+        value
+    }
+
+    /// Hides `data` in an object. The finalizer is called once, when the object is collected or the
+    /// environment ends, unless [`Self::remove_wrap`] comes first.
+    pub fn wrap(self, object: Value, data: *mut c_void, finalizer: Finalizer) -> bool {
+        // SAFETY: see above.
+        unsafe { napi_wrap(self, object, data, finalizer, null_mut(), null_mut()) == OK }
+    }
+
+    /// What is hidden in an object; null if there is nothing.
+    pub fn unwrap(self, object: Value) -> *mut c_void {
+        let mut data = null_mut();
+        // SAFETY: see above.
+        unsafe { napi_unwrap(self, object, addr_of_mut!(data)) };
+        data
+    }
+
+    pub fn remove_wrap(self, object: Value) {
+        let mut data = null_mut();
+        // SAFETY: see above.
+        unsafe { napi_remove_wrap(self, object, addr_of_mut!(data)) };
+    }
+
+    /// Keeps a value alive until [`Self::drop_reference`].
+    pub fn reference(self, value: Value) -> Reference {
+        let mut reference = Reference::NONE;
+        // SAFETY: see above.
+        unsafe { napi_create_reference(self, value, 1, addr_of_mut!(reference)) };
+        reference
+    }
+
+    pub fn drop_reference(self, reference: Reference) {
+        if reference.is_some() {
+            // SAFETY: it was made in this environment, and is used up here.
+            unsafe { napi_delete_reference(self, reference) };
+        }
+    }
+
+    /// libuv's event loop of this environment; null if there is none.
+    pub fn event_loop(self) -> *mut c_void {
+        let mut event_loop = null_mut();
+        // SAFETY: see above.
+        unsafe { napi_get_uv_event_loop(self, addr_of_mut!(event_loop)) };
+        event_loop
+    }
+
+    /// Asks to be called when the environment ends, which then waits for [`CleanupHook::remove`].
+    pub fn add_cleanup_hook(self, callback: CleanupCallback, data: *mut c_void) -> CleanupHook {
+        let mut hook = CleanupHook::NONE;
+        // SAFETY: see above.
+        unsafe { napi_add_async_cleanup_hook(self, callback, data, addr_of_mut!(hook)) };
+        hook
+    }
+
+    /// Calls a function from the event loop, without arguments, and what it queued (microtasks).
+    /// What it throws is an uncaught exception, as from any callback of Node.js.
+    pub fn call_back(self, callback: Reference) {
+        let mut scope = Scope(null_mut());
+        let (mut this, mut function, mut result) = (Value::NONE, Value::NONE, Value::NONE);
+        // SAFETY: the thread is that of the environment, and the scope holds the values made here.
+        unsafe {
+            if napi_open_handle_scope(self, addr_of_mut!(scope)) != OK {
+                self.drop_reference(callback);
+                return;
+            }
+            napi_get_reference_value(self, callback.0, addr_of_mut!(function));
+            self.drop_reference(callback);
+            napi_get_global(self, addr_of_mut!(this));
+            let status = napi_make_callback(
+                self,
+                null_mut(),
+                this,
+                function,
+                0,
+                null_mut(),
+                addr_of_mut!(result),
+            );
+            // Left alone it would be thrown out of the next call that has nothing to do with it.
+            if status == PENDING_EXCEPTION
+                && napi_get_and_clear_last_exception(self, addr_of_mut!(result)) == OK
+            {
+                napi_fatal_exception(self, result);
+            }
+            napi_close_handle_scope(self, scope);
+        }
     }
 
     /// Adds functions to an object. Should that fail, an exception is pending.

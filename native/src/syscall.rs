@@ -17,6 +17,7 @@ use core::ptr::addr_of;
 )))]
 compile_error!("skep's native shim supports Linux on x86_64 and aarch64 only");
 
+pub const ENOMEM: isize = 12;
 pub const EBUSY: isize = 16;
 pub const EINVAL: isize = 22;
 pub const EOPNOTSUPP: isize = 95;
@@ -31,6 +32,8 @@ const MAP_ANONYMOUS: i32 = 0x20;
 const MAP_NORESERVE: i32 = 0x4000;
 
 const F_DUPFD_CLOEXEC: usize = 1030;
+const EPOLL_CLOEXEC: usize = 0o2_000_000;
+const EPOLL_CTL_ADD: usize = 1;
 const RLIMIT_MEMLOCK: usize = 8;
 const RLIM_INFINITY: u64 = u64::MAX;
 
@@ -39,7 +42,11 @@ mod arch {
     pub const CLOSE: usize = 3;
     pub const MMAP: usize = 9;
     pub const MUNMAP: usize = 11;
+    pub const IOCTL: usize = 16;
     pub const FCNTL: usize = 72;
+    pub const EPOLL_CTL: usize = 233;
+    pub const EPOLL_CREATE1: usize = 291;
+    pub const PERF_EVENT_OPEN: usize = 298;
     pub const PRLIMIT64: usize = 302;
     pub const BPF: usize = 321;
 
@@ -72,10 +79,14 @@ mod arch {
 
 #[cfg(target_arch = "aarch64")]
 mod arch {
+    pub const EPOLL_CREATE1: usize = 20;
+    pub const EPOLL_CTL: usize = 21;
     pub const FCNTL: usize = 25;
+    pub const IOCTL: usize = 29;
     pub const CLOSE: usize = 57;
     pub const MUNMAP: usize = 215;
     pub const MMAP: usize = 222;
+    pub const PERF_EVENT_OPEN: usize = 241;
     pub const PRLIMIT64: usize = 261;
     pub const BPF: usize = 280;
 
@@ -127,6 +138,62 @@ pub fn duplicate(fd: i32) -> isize {
     unsafe { arch::syscall(arch::FCNTL, [fd as usize, F_DUPFD_CLOEXEC, 3, 0, 0, 0]) }
 }
 
+/// `perf_event_open(2)`.
+///
+/// # Safety
+/// `attributes` must be the address of a `struct perf_event_attr` as long as it says, and what that
+/// points to must be there.
+pub unsafe fn perf_event_open(
+    attributes: usize,
+    pid: i32,
+    cpu: i32,
+    group_fd: i32,
+    flags: u32,
+) -> isize {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        arch::syscall(
+            arch::PERF_EVENT_OPEN,
+            [attributes, pid as usize, cpu as usize, group_fd as usize, flags as usize, 0],
+        )
+    }
+}
+
+/// ioctl(2).
+///
+/// # Safety
+/// If the request takes a pointer, `argument` must be the address of what it wants.
+pub unsafe fn ioctl(fd: i32, request: u32, argument: usize) -> isize {
+    // SAFETY: passed on to the caller.
+    unsafe { arch::syscall(arch::IOCTL, [fd as usize, request as usize, argument, 0, 0, 0]) }
+}
+
+/// `epoll_create1(2)`, closed on exec.
+pub fn epoll_create() -> isize {
+    // SAFETY: no memory is involved.
+    unsafe { arch::syscall(arch::EPOLL_CREATE1, [EPOLL_CLOEXEC, 0, 0, 0, 0, 0]) }
+}
+
+/// `struct epoll_event`, which only x86-64 packs.
+#[cfg_attr(target_arch = "x86_64", repr(C, packed))]
+#[cfg_attr(not(target_arch = "x86_64"), repr(C))]
+struct EpollEvent {
+    events: u32,
+    data: u64,
+}
+
+/// `epoll_ctl(2)` with `EPOLL_CTL_ADD`.
+pub fn epoll_add(epoll: i32, fd: i32, events: u32) -> isize {
+    let event = EpollEvent { events, data: 0 };
+    // SAFETY: the kernel reads the event, which lives until the call returns.
+    unsafe {
+        arch::syscall(
+            arch::EPOLL_CTL,
+            [epoll as usize, EPOLL_CTL_ADD, fd as usize, addr_of!(event) as usize, 0, 0],
+        )
+    }
+}
+
 /// Lifts the limit on locked memory of this process, soft and hard.
 pub fn raise_memlock() -> isize {
     let limit: [u64; 2] = [RLIM_INFINITY; 2];
@@ -150,10 +217,24 @@ pub fn map(fd: i32, offset: usize, length: usize, protection: i32, flags: i32) -
     }
 }
 
+/// Fresh memory, zeroed: its address, or `-errno`.
+pub fn allocate(length: usize) -> isize {
+    let no_fd: i32 = -1;
+    let protection = PROT_READ | PROT_WRITE;
+    let flags = MAP_PRIVATE | MAP_ANONYMOUS;
+    // SAFETY: without MAP_FIXED a new mapping overlaps no other.
+    unsafe {
+        arch::syscall(
+            arch::MMAP,
+            [0, length, protection as usize, flags as usize, no_fd as usize, 0],
+        )
+    }
+}
+
 /// munmap(2).
 ///
 /// # Safety
-/// The range must be a whole mapping made by [`map`], and nothing may refer to it any more.
+/// The range must be a whole mapping made by [`map`] or [`allocate`], and nothing may refer to it any more.
 pub unsafe fn unmap(address: *mut c_void, length: usize) -> isize {
     // SAFETY: passed on to the caller.
     unsafe { arch::syscall(arch::MUNMAP, [address as usize, length, 0, 0, 0, 0]) }

@@ -2,6 +2,8 @@
 
 import { ERRNO } from '../uapi/errno.ts';
 
+const PERF_EVENTS = 'needs root or CAP_PERFMON (before Linux 5.8 CAP_SYS_ADMIN)';
+
 const CAPABILITIES: Readonly<Record<string, string>> = {
   BPF_MAP_CREATE:
     'needs root or CAP_BPF (before Linux 5.8 CAP_SYS_ADMIN, before 5.11 also ulimit -l unlimited); some map types also CAP_NET_ADMIN or CAP_PERFMON',
@@ -16,6 +18,8 @@ const CAPABILITIES: Readonly<Record<string, string>> = {
   BPF_MAP_UPDATE_BATCH: 'the map is frozen, or the descriptor is read-only',
   BPF_MAP_DELETE_ELEM: 'the map is frozen, or the descriptor is read-only',
   BPF_MAP_LOOKUP_ELEM: 'the descriptor is write-only',
+  perf_event_open: PERF_EVENTS,
+  poll: 'this kind of file cannot be waited for',
 };
 
 const OTHER: Readonly<Record<string, string>> = {
@@ -39,6 +43,9 @@ const OTHER: Readonly<Record<string, string>> = {
   'mmap EINVAL': 'this kind of map has no memory to share; arrays need BPF_F_MMAPABLE (Linux 5.5)',
   'mmap ENOTSUPP':
     'this kind of map has no memory to share; arrays need BPF_F_MMAPABLE (Linux 5.5)',
+  'mmap EACCES': 'the descriptor is read-only',
+  'perf_event_open EACCES': PERF_EVENTS,
+  'perf_event_open ENODEV': 'the CPU is not running',
   'mmap EPERM': 'the map is frozen, or the descriptor is read-only',
   'BPF_MAP_GET_FD_BY_ID ENOENT': 'there is no map with that id',
 };

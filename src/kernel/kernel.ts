@@ -71,6 +71,22 @@ export type FileSystemKind = 'bpf' | 'other' | 'missing';
 /** How a pin is opened: without a limit, for reading only (`BPF_F_RDONLY`), for writing only. */
 export type PinAccess = 'read-write' | 'read-only' | 'write-only';
 
+/** What a descriptor is watched for. */
+export type Interest = 'readable' | 'writable';
+
+/** Waits for descriptors in the event loop of this thread. It is armed for one call at a time. */
+export interface Watch {
+  /**
+   * Calls `ready` once, from the event loop, when a descriptor is ready; in the next turn if one is
+   * already. Until then the process stays. What `ready` throws is an uncaught exception.
+   */
+  arm(ready: () => void): void;
+  /** Takes {@link Watch.arm} back; nothing if it is not armed. */
+  disarm(): void;
+  /** Ends it. Twice does nothing. */
+  close(): void;
+}
+
 /** A kernel. Every method throws `SyscallError` for what it is refused, unless it says otherwise. */
 export interface Kernel {
   /** What it is, for messages: `linux`. */
@@ -170,6 +186,22 @@ export interface Kernel {
   mapMemory(fd: number, offset: number, length: number, writable: boolean): ArrayBuffer;
   /** Ends a mapping: the buffer and its views have length 0 from here on. Twice does nothing. */
   unmapMemory(memory: ArrayBuffer): void;
+
+  /**
+   * A means to wait for any of these descriptors. It keeps its own copy of a single one; several
+   * must stay open.
+   */
+  watch(fds: readonly number[], interest: Interest): Watch;
+
+  /** The CPUs that are running now, in ascending order. */
+  onlineCpus(): readonly number[];
+  /**
+   * A perf event that is enabled and receives what programs on one CPU write by
+   * `bpf_perf_event_output` (4.4); a descriptor, to be put into a perf event array and mapped.
+   *
+   * @param wakeupEvents how many records wake a reader
+   */
+  openOutputEvent(cpu: number, wakeupEvents: number): number;
 
   /** Loads BTF (`BPF_BTF_LOAD`, 4.18); a descriptor. */
   loadBtf(bytes: Uint8Array): number;

@@ -10,7 +10,7 @@ import { BPF_CMD, commandName } from '../uapi/commands.ts';
 import { ERRNO } from '../uapi/errno.ts';
 import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
 import type { BatchCursor, MapInfo } from './kernel.ts';
-import type { AttributeBlock } from './linux-memory.ts';
+import { type AttributeBlock, checkRoom, type EntryBlock, STAGED_BYTES } from './linux-memory.ts';
 import { refused } from './refused.ts';
 
 /** How much the kernel moves for one entry of a map. */
@@ -32,14 +32,16 @@ const PER_CPU_TYPES: readonly number[] = [
   BPF_MAP_TYPE.PERCPU_CGROUP_STORAGE,
 ];
 
-/** Map operations on one attribute block. */
+/** Map operations: on small entries through a block of their own, else on one attribute block. */
 export class LinuxElements {
   readonly #block: AttributeBlock;
+  readonly #entry: EntryBlock;
   readonly #around: Around;
   readonly #shapes: (Shape | undefined)[] = [];
 
-  constructor(block: AttributeBlock, around: Around) {
+  constructor(block: AttributeBlock, entry: EntryBlock, around: Around) {
     this.#block = block;
+    this.#entry = entry;
     this.#around = around;
   }
 
@@ -71,35 +73,72 @@ export class LinuxElements {
     value: Uint8Array,
     flags: number,
   ): boolean {
-    return found(this.#element(command, fd, key, value, flags), command, fd);
+    const { keyBytes, valueBytes } = this.shape(fd);
+    if (keyBytes > STAGED_BYTES || valueBytes > STAGED_BYTES) {
+      return found(this.#element(command, fd, key, value, flags), command, fd);
+    }
+    const entry = this.#entry;
+    checkKey(fd, key, keyBytes);
+    checkRoom(value, valueBytes, 'the value');
+    entry.setKey(key, keyBytes);
+    if (keyBytes === 0) {
+      // A Bloom filter is asked for what the value holds.
+      entry.setValue(value, valueBytes);
+    }
+    const isFound = found(entry.call(command, fd, flags, 32), command, fd);
+    if (isFound) {
+      entry.getValue(value, valueBytes);
+    }
+    return isFound;
   }
 
   update(fd: number, key: Uint8Array | null, value: Uint8Array, flags: number): void {
-    checked(
-      this.#element(BPF_CMD.MAP_UPDATE_ELEM, fd, key, value, flags),
-      BPF_CMD.MAP_UPDATE_ELEM,
-      fd,
-    );
+    const { keyBytes, valueBytes } = this.shape(fd);
+    const command = BPF_CMD.MAP_UPDATE_ELEM;
+    if (keyBytes > STAGED_BYTES || valueBytes > STAGED_BYTES) {
+      checked(this.#element(command, fd, key, value, flags), command, fd);
+      return;
+    }
+    const entry = this.#entry;
+    checkKey(fd, key, keyBytes);
+    entry.setKey(key, keyBytes);
+    entry.setValue(value, valueBytes);
+    checked(entry.call(command, fd, flags, 32), command, fd);
   }
 
   delete(fd: number, key: Uint8Array): boolean {
-    const block = this.#block;
-    // First, since asking the kernel for the shape uses the block.
     const { keyBytes } = this.shape(fd);
-    block.clear(32);
+    const command = BPF_CMD.MAP_DELETE_ELEM;
+    if (keyBytes <= STAGED_BYTES) {
+      this.#entry.setKey(key, keyBytes);
+      return found(this.#entry.call(command, fd, 0, 16), command, fd);
+    }
+    const block = this.#block;
+    block.clear(16);
     block.setU32(0, fd);
     block.setPointer(8, key, keyBytes, 'the key');
-    return found(block.call(BPF_CMD.MAP_DELETE_ELEM, 32), BPF_CMD.MAP_DELETE_ELEM, fd);
+    return found(block.call(command, 16), command, fd);
   }
 
   nextKey(fd: number, key: Uint8Array | null, next: Uint8Array): boolean {
-    const block = this.#block;
     const { keyBytes } = this.shape(fd);
+    const command = BPF_CMD.MAP_GET_NEXT_KEY;
+    if (keyBytes <= STAGED_BYTES) {
+      const entry = this.#entry;
+      checkRoom(next, keyBytes, 'the next key');
+      entry.setKey(key, keyBytes);
+      const isFound = found(entry.call(command, fd, 0, 24), command, fd);
+      if (isFound) {
+        entry.getValue(next, keyBytes);
+      }
+      return isFound;
+    }
+    const block = this.#block;
     block.clear(24);
     block.setU32(0, fd);
     block.setPointer(8, key, keyBytes, 'the key');
     block.setPointer(16, next, keyBytes, 'the next key');
-    return found(block.call(BPF_CMD.MAP_GET_NEXT_KEY, 24), BPF_CMD.MAP_GET_NEXT_KEY, fd);
+    return found(block.call(command, 24), command, fd);
   }
 
   /** BPF_MAP_LOOKUP_BATCH and BPF_MAP_LOOKUP_AND_DELETE_BATCH. */
@@ -168,17 +207,22 @@ export class LinuxElements {
   ): number {
     const block = this.#block;
     const { keyBytes, valueBytes } = this.shape(fd);
-    if (key === null && keyBytes !== 0) {
-      throw new TypeError(
-        `the map at file descriptor ${fd} has keys of ${keyBytes} bytes; none was given`,
-      );
-    }
+    checkKey(fd, key, keyBytes);
     block.clear(32);
     block.setU32(0, fd);
     block.setPointer(8, keyBytes === 0 ? null : key, keyBytes, 'the key');
     block.setPointer(16, value, valueBytes, 'the value');
     block.setFlags(24, flags);
     return block.call(command, 32);
+  }
+}
+
+/** Only walks may do without a key. */
+function checkKey(fd: number, key: Uint8Array | null, keyBytes: number): void {
+  if (key === null && keyBytes !== 0) {
+    throw new TypeError(
+      `the map at file descriptor ${fd} has keys of ${keyBytes} bytes; none was given`,
+    );
   }
 }
 

@@ -1,7 +1,7 @@
 /**
  * Pointers for bpf(2). This file is the one place where JavaScript memory becomes an address, and
  * where it is checked that the kernel stays inside it: a view that is shorter than what the kernel
- * reads or writes never gets a pointer.
+ * reads or writes never gets a pointer, or is not copied.
  */
 
 import type { Native } from './native.ts';
@@ -10,6 +10,12 @@ const TWO_32 = 0x1_0000_0000;
 const ATTRIBUTE_BYTES = 256;
 /** Buffers above this are not kept alive for the sake of their address. */
 const KEPT_BYTES = 1 << 16;
+
+/** Keys and values up to here are copied to memory whose address is known. */
+export const STAGED_BYTES = 64;
+const STAGED_KEY = 64;
+const STAGED_VALUE = STAGED_KEY + STAGED_BYTES;
+const STAGE_BYTES = STAGED_VALUE + STAGED_BYTES;
 
 /**
  * A `union bpf_attr` and the means to point it at other memory. The views it points to must be
@@ -66,17 +72,14 @@ export class AttributeBlock {
    * @throws RangeError if the view is shorter than that, which a detached one always is
    */
   setPointer(offset: number, view: Uint8Array | null, needed: number, what: string): void {
-    // Not only for the types' sake: what merely looks like a view could name any address.
-    if (view !== null && !(view instanceof Uint8Array)) {
-      throw new TypeError(`${what} is no Uint8Array`);
-    }
     // Where nothing is moved there is nothing to point at; the view may have lost its memory.
     if (view === null || needed === 0) {
       this.#setAddress(offset, 0);
       return;
     }
+    checkView(view, what);
     if (view.byteLength < needed) {
-      throw new RangeError(`${what} has ${view.byteLength} bytes, the kernel moves ${needed}`);
+      throw tooShort(view.byteLength, needed, what);
     }
     const buffer = view.buffer;
     if (!(buffer instanceof ArrayBuffer)) {
@@ -122,4 +125,104 @@ export class AttributeBlock {
     this.setU32(this.#littleEndian ? offset : offset + 4, low);
     this.setU32(this.#littleEndian ? offset + 4 : offset, high);
   }
+}
+
+/**
+ * The attributes of commands on one entry (`BPF_MAP_*_ELEM`, `BPF_MAP_GET_NEXT_KEY`), with room for a
+ * small key and a small value behind them. Nothing but the descriptor changes from call to call, and
+ * no address has to be found out: V8 keeps small arrays where they have none, until they are asked
+ * for their buffer, which costs more than the rest of the call.
+ */
+export class EntryBlock {
+  readonly #native: Native;
+  readonly #bytes: Uint8Array;
+  readonly #words: Uint32Array;
+  readonly #address: number;
+  /** Which word has the lower half of a 64-bit field, and which the upper. */
+  readonly #low: number;
+  readonly #high: number;
+  #hasKey = false;
+
+  constructor(native: Native, littleEndian: boolean) {
+    const buffer = new ArrayBuffer(STAGE_BYTES);
+    this.#native = native;
+    this.#bytes = new Uint8Array(buffer);
+    this.#words = new Uint32Array(buffer);
+    this.#address = native.address(buffer);
+    this.#low = littleEndian ? 0 : 1;
+    this.#high = 1 - this.#low;
+    this.#setAddress(4, this.#address + STAGED_VALUE);
+  }
+
+  /** The key for the next call; null for a null pointer. At most {@link STAGED_BYTES} are needed. */
+  setKey(key: Uint8Array | null, needed: number): void {
+    const hasKey = key !== null && needed > 0;
+    if (hasKey !== this.#hasKey) {
+      this.#hasKey = hasKey;
+      this.#setAddress(2, hasKey ? this.#address + STAGED_KEY : 0);
+    }
+    if (hasKey) {
+      this.#copyIn(key, STAGED_KEY, needed, 'the key');
+    }
+  }
+
+  /** The value for the next call. At most {@link STAGED_BYTES} are needed. */
+  setValue(value: Uint8Array, needed: number): void {
+    this.#copyIn(value, STAGED_VALUE, needed, 'the value');
+  }
+
+  /** What the kernel wrote as value, or as next key. */
+  getValue(value: Uint8Array, needed: number): void {
+    const bytes = this.#bytes;
+    for (let index = 0; index < needed; index += 1) {
+      value[index] = bytes[STAGED_VALUE + index]!;
+    }
+  }
+
+  /** Calls bpf(2) for the map at `fd` with the first `size` bytes; the result, or `-errno`. */
+  call(command: number, fd: number, flags: number, size: number): number {
+    this.#words[0] = fd;
+    this.#words[6 + this.#low] = flags;
+    return this.#native.bpf(command, this.#address, size);
+  }
+
+  #copyIn(view: Uint8Array, at: number, needed: number, what: string): void {
+    checkView(view, what);
+    if (view.byteLength < needed) {
+      throw tooShort(view.byteLength, needed, what);
+    }
+    const bytes = this.#bytes;
+    for (let index = 0; index < needed; index += 1) {
+      bytes[at + index] = view[index]!;
+    }
+  }
+
+  #setAddress(word: number, address: number): void {
+    this.#words[word + this.#low] = address % TWO_32;
+    this.#words[word + this.#high] = Math.floor(address / TWO_32);
+  }
+}
+
+/**
+ * Refuses what has no room for bytes to be copied; detached views never have.
+ *
+ * @throws RangeError if it is shorter; TypeError if it is no view
+ */
+export function checkRoom(view: Uint8Array, needed: number, what: string): void {
+  checkView(view, what);
+  // Not its byteLength, which V8 calls a function for.
+  if (view.length < needed) {
+    throw tooShort(view.length, needed, what);
+  }
+}
+
+/** Not only for the types' sake: what merely looks like a view could name any address. */
+function checkView(view: Uint8Array, what: string): void {
+  if (!(view instanceof Uint8Array)) {
+    throw new TypeError(`${what} is no Uint8Array`);
+  }
+}
+
+function tooShort(length: number, needed: number, what: string): RangeError {
+  return new RangeError(`${what} has ${length} bytes, the kernel moves ${needed}`);
 }

@@ -16,14 +16,18 @@ import { ERRNO } from '../uapi/errno.ts';
 import type {
   BatchCursor,
   FileSystemKind,
+  Interest,
   Kernel,
   MapAttributes,
   MapInfo,
   MapUsage,
   PinAccess,
+  Watch,
 } from './kernel.ts';
 import { LinuxElements } from './linux-elements.ts';
-import { AttributeBlock } from './linux-memory.ts';
+import { AttributeBlock, EntryBlock } from './linux-memory.ts';
+import { openOutputEvent, readOnlineCpus } from './linux-perf.ts';
+import { watch } from './linux-watch.ts';
 import { loadNative, type Native } from './native.ts';
 import { refused } from './refused.ts';
 
@@ -68,7 +72,8 @@ class LinuxKernel implements Kernel {
   constructor(native: Native) {
     this.#native = native;
     this.#attributes = new AttributeBlock(native, this.littleEndian);
-    this.#elements = new LinuxElements(this.#attributes, this);
+    const entry = new EntryBlock(native, this.littleEndian);
+    this.#elements = new LinuxElements(this.#attributes, entry, this);
   }
 
   get pageSize(): number {
@@ -276,6 +281,18 @@ class LinuxKernel implements Kernel {
 
   unmapMemory(memory: ArrayBuffer): void {
     this.#native.unmap(memory);
+  }
+
+  watch(fds: readonly number[], interest: Interest): Watch {
+    return watch(this.#native, fds, interest);
+  }
+
+  onlineCpus(): readonly number[] {
+    return readOnlineCpus();
+  }
+
+  openOutputEvent(cpu: number, wakeupEvents: number): number {
+    return this.#opened(openOutputEvent(this.#native, this.littleEndian, cpu, wakeupEvents));
   }
 
   loadBtf(bytes: Uint8Array): number {

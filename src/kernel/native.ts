@@ -12,6 +12,13 @@ import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { KernelUnavailableError } from '../errors.ts';
 
+declare const watcher: unique symbol;
+
+/** Names a watcher of the shim. Nothing can be done with it but giving it back. */
+export interface NativeWatcher {
+  readonly [watcher]: true;
+}
+
 /**
  * The functions of the shim.
  *
@@ -104,6 +111,82 @@ export interface Native {
    * @throws TypeError if `buffer` is no `ArrayBuffer`
    */
   unmap(buffer: ArrayBuffer): number;
+
+  /**
+   * perf_event_open(2).
+   *
+   * @param attributes - the address of a `struct perf_event_attr` of `linux/perf_event.h`, from
+   *   {@link Native.address}
+   * @param flags - `PERF_FLAG_*`
+   * @returns a file descriptor or `-errno`
+   */
+  perfEventOpen(
+    attributes: number,
+    pid: number,
+    cpu: number,
+    groupFd: number,
+    flags: number,
+  ): number;
+
+  /**
+   * ioctl(2).
+   *
+   * @param argument - a number, or an address from {@link Native.address}, as the request has it
+   * @returns what the request returns, or `-errno`
+   */
+  ioctl(fd: number, request: number, argument: number): number;
+
+  /**
+   * A descriptor that is readable while one of those added to it is ready (epoll_create1(2)), closed
+   * on exec. The caller owns it.
+   *
+   * @returns the descriptor or `-errno`
+   */
+  epollCreate(): number;
+
+  /**
+   * Adds a descriptor (epoll_ctl(2), `EPOLL_CTL_ADD`).
+   *
+   * @param events - `EPOLLIN` (1), `EPOLLOUT` (4) and so on
+   * @returns 0 or `-errno`
+   */
+  epollAdd(epoll: number, fd: number, events: number): number;
+
+  /**
+   * Makes a watcher for a descriptor in the event loop of this thread (libuv's `uv_poll_t`). It keeps
+   * a copy of the descriptor, which may be closed; it is not armed yet. It ends with
+   * {@link Native.unwatch}, when it is collected while not armed, or with its environment.
+   *
+   * @param events - readable (1) or writable (2)
+   * @returns the watcher or `-errno`: `-EPERM` (-1) for files that cannot be waited for,
+   *   `-EOPNOTSUPP` (-95) in a runtime without libuv
+   * @throws RangeError for any other `events`
+   */
+  watch(fd: number, events: number): NativeWatcher | number;
+
+  /**
+   * Calls `callback` once, from the event loop, when the descriptor is ready: level triggered, so in
+   * the next turn if it is already. Meanwhile the process stays, and the callback is not collected.
+   * What it throws is an uncaught exception.
+   *
+   * @returns 0 or `-errno`: `-EBUSY` (-16) if it is armed already, `-EINVAL` if it was ended
+   * @throws TypeError if `watcher` is none, or `callback` is no function
+   */
+  arm(watcher: NativeWatcher, callback: () => void): number;
+
+  /**
+   * Takes back {@link Native.arm}: the callback is not called any more. Nothing if it is not armed.
+   *
+   * @returns 0, or `-EINVAL` if it was ended
+   */
+  disarm(watcher: NativeWatcher): number;
+
+  /**
+   * Ends a watcher; its copy of the descriptor is closed at once.
+   *
+   * @returns 0, or `-EINVAL` if it was ended before
+   */
+  unwatch(watcher: NativeWatcher): number;
 }
 
 /** The CPUs that there is a shim for, as `process.arch` names them. */

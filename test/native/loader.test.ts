@@ -26,16 +26,24 @@ const failure = (platform = 'linux', arch: string = process.arch) => `
 describe('loading the native shim', () => {
   afterEach(() => cpSync(shimPath, pack.shim));
 
-  test('gives the seven functions, and the same object each time', () => {
+  test('gives the fifteen functions, and the same object each time', () => {
     const native = loadNative();
     expect(Object.keys(native).sort()).toEqual([
       'address',
+      'arm',
       'bpf',
       'close',
+      'disarm',
       'duplicate',
+      'epollAdd',
+      'epollCreate',
+      'ioctl',
       'map',
+      'perfEventOpen',
       'raiseMemlock',
       'unmap',
+      'unwatch',
+      'watch',
     ]);
     expect(loadNative()).toBe(native);
   });

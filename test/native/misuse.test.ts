@@ -1,5 +1,6 @@
+import { openSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { loadNative, type Native } from '../../src/kernel/native.ts';
+import { loadNative, type Native, type NativeWatcher } from '../../src/kernel/native.ts';
 
 const native = loadNative();
 
@@ -12,6 +13,14 @@ function detached(): ArrayBuffer {
 /** Calls without the compiler's help, as JavaScript may. */
 const call = (name: keyof Native, ...parameters: readonly unknown[]): unknown =>
   Reflect.apply(native[name], undefined, parameters);
+
+const mappable = openSync(process.execPath, 'r');
+const set = native.epollCreate();
+/** Of an empty set, which is never ready. */
+const watcher = native.watch(set, 1) as NativeWatcher;
+const ended = native.watch(set, 1) as NativeWatcher;
+native.unwatch(ended);
+native.close(set);
 
 /** Things that are no number at all, some of which JavaScript would convert to one. */
 const noNumbers: readonly (readonly [string, unknown])[] = [
@@ -47,6 +56,18 @@ const wrong = {
     ['a proxy of an ArrayBuffer', new Proxy(new ArrayBuffer(8), {})],
     ['a fake ArrayBuffer', Object.create(ArrayBuffer.prototype)],
   ],
+  watcher: [
+    ...noNumbers,
+    ['an object', {}],
+    ['a mapping', native.map(mappable, 0, 4096, 1, 2)],
+    ['a proxy of a watcher', new Proxy(watcher, {})],
+    ['an object with a watcher for its prototype', Object.create(watcher)],
+    ['a copy of a watcher', { ...watcher }],
+  ],
+  function: [
+    ...noNumbers.filter(([what]) => what !== 'a function'),
+    ['an object that is called', { call: () => {}, apply: () => {} }],
+  ],
 } as const;
 
 /** Each function with parameters that it takes without doing anything, and what it then returns. */
@@ -72,6 +93,18 @@ const functions: readonly {
     harmless: [new ArrayBuffer(8)],
     result: expect.any(Number),
   },
+  {
+    name: 'perfEventOpen',
+    kinds: ['size', 'int32', 'int32', 'int32', 'uint32'],
+    harmless: [0, -1, 0, -1, 0],
+    result: -14,
+  },
+  { name: 'ioctl', kinds: ['int32', 'uint32', 'size'], harmless: [-1, 0, 0], result: -9 },
+  { name: 'epollAdd', kinds: ['int32', 'int32', 'uint32'], harmless: [-1, -1, 0], result: -9 },
+  { name: 'watch', kinds: ['int32', 'int32'], harmless: [-1, 1], result: -9 },
+  { name: 'arm', kinds: ['watcher', 'function'], harmless: [ended, () => {}], result: -22 },
+  { name: 'disarm', kinds: ['watcher'], harmless: [watcher], result: 0 },
+  { name: 'unwatch', kinds: ['watcher'], harmless: [ended], result: -22 },
 ];
 
 const misuse = (message: string) =>

@@ -11,6 +11,7 @@ import type {
   MapInfo,
   MapUsage,
   PinAccess,
+  Watch,
 } from '../../src/kernel/kernel.ts';
 import { ERRNO } from '../../src/uapi/errno.ts';
 
@@ -176,6 +177,19 @@ export class ScriptedKernel implements Kernel {
 
   readBtf(id: number): Uint8Array {
     throw this.#refused('BPF_BTF_GET_FD_BY_ID', id === 0 ? 'ENOENT' : 'EPERM');
+  }
+
+  watch(): Watch {
+    throw new Error('a scripted kernel has nothing to wait for');
+  }
+
+  onlineCpus(): readonly number[] {
+    return [0, 2];
+  }
+
+  openOutputEvent(cpu: number): number {
+    this.#call('perf_event_open', ['openOutputEvent', cpu]);
+    return this.#open({ btf: new Uint8Array() });
   }
 
   pin(fd: number, path: string): void {
