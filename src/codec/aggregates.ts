@@ -2,6 +2,7 @@
 
 import { decodeText, encodeText } from '../bytes/text.ts';
 import { type Codec, describeValue, rethrowWithin, ValueError } from './codec.ts';
+import { u8 } from './numbers.ts';
 
 /** So many bytes: reading gives a copy, writing takes exactly that many. */
 export function bytes(length: number): Codec<Uint8Array, Uint8Array | readonly number[]> {
@@ -10,6 +11,7 @@ export function bytes(length: number): Codec<Uint8Array, Uint8Array | readonly n
     name,
     sizeBytes: length,
     alignment: 1,
+    elements: { codec: u8, count: length },
     read: (memory, at) => memory.bytes.slice(at, at + length),
     write(memory, at, value) {
       if (value instanceof Uint8Array || Array.isArray(value)) {
@@ -71,6 +73,7 @@ export function array<T, I>(element: Codec<T, I>, length: number): Codec<T[], re
     name,
     sizeBytes: step * length,
     alignment: element.alignment,
+    elements: { codec: element as Codec<unknown, never>, count: length },
     read(memory, at) {
       const out: T[] = [];
       for (let index = 0; index < length; index += 1) {

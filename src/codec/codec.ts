@@ -28,6 +28,8 @@ export interface Codec<T, I = T> {
   readonly alignment: number;
   /** C's word for it, for messages: `u32`, `struct flow_key`. */
   readonly name: string;
+  /** Of arrays: what they are made of, one behind the other. */
+  readonly elements?: { readonly codec: Codec<unknown, never>; readonly count: number };
   /** Reads the value at `offset`. What it returns shares no memory. */
   read(memory: Memory, offset: number): T;
   /** Writes all `sizeBytes` bytes at `offset`. @throws ValueError for what the type cannot hold */

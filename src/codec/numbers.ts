@@ -32,14 +32,19 @@ export function checkBigInteger(
   name: string,
 ): bigint {
   const big = typeof value === 'number' && Number.isSafeInteger(value) ? BigInt(value) : value;
-  const minimum = signed ? -(1n << BigInt(bits - 1)) : 0n;
-  const maximum = (1n << BigInt(signed ? bits - 1 : bits)) - 1n;
-  if (typeof big !== 'bigint' || big < minimum || big > maximum) {
+  // Cutting off is what V8 compiles to machine code; comparing bigints it leaves to its runtime.
+  if (typeof big !== 'bigint' || cutOff(big, bits, signed) !== big) {
+    const minimum = signed ? -(1n << BigInt(bits - 1)) : 0n;
+    const maximum = (1n << BigInt(signed ? bits - 1 : bits)) - 1n;
     throw new ValueError(
       `expected ${name}, an integer from ${minimum} to ${maximum}, got ${describeValue(value)}`,
     );
   }
   return big;
+}
+
+function cutOff(value: bigint, bits: number, signed: boolean): bigint {
+  return signed ? BigInt.asIntN(bits, value) : BigInt.asUintN(bits, value);
 }
 
 function smallInteger(

@@ -3,6 +3,7 @@
 import { bytes } from '../codec/aggregates.ts';
 import type { Codec } from '../codec/codec.ts';
 import { codecOf } from '../codec/from-btf.ts';
+import { u32 } from '../codec/numbers.ts';
 import type { MapInfo } from '../kernel/kernel.ts';
 import { lpmKey, lpmKeyOf } from '../maps/lpm-key-codec.ts';
 import type { MapDefinition } from '../obj/map-definition.ts';
@@ -31,6 +32,10 @@ export function definedCodecs(
   definition: MapDefinition | undefined,
   info: Pick<MapInfo, 'type' | 'keySize' | 'valueSize'>,
 ): MapCodecs {
+  if (info.type === BPF_MAP_TYPE.PERF_EVENT_ARRAY) {
+    // Its values are descriptors; what programs send through it has no type of its own.
+    return { key: u32 as Codec<unknown, never>, value: bytes(0) as Codec<unknown, never> };
+  }
   const keyCodec = info.type === BPF_MAP_TYPE.LPM_TRIE ? lpmCodec : codec;
   return {
     key: keyCodec(object, definition?.keyTypeId ?? 0, info.keySize),

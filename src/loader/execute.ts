@@ -13,6 +13,7 @@ import { type BtfDialect, encodeForKernel } from '../obj/btf-for-kernel.ts';
 import type { ObjectFile } from '../obj/object.ts';
 import { BPF_F } from '../uapi/map-flags.ts';
 import { differences, foundInnerDifferences } from './compatible.ts';
+import { constantDifferences } from './initial-globals.ts';
 import type { CheckedOptions } from './options.ts';
 import { noInnerDefinition, type Plan } from './plan.ts';
 import { isOuter, type MapShape } from './shapes.ts';
@@ -177,6 +178,7 @@ export class Execution {
     }
     try {
       this.#checkCompatible(step, fd, step.path);
+      this.#checkConstants(step, fd);
     } catch (error) {
       this.#kernel.close(fd);
       throw error;
@@ -197,6 +199,22 @@ export class Execution {
           ? 'give a map with these properties'
           : 'remove the pin if nobody needs its map, pin elsewhere, or compile the object to match';
       throw new PinMismatchError(step.map, where, found, remedy);
+    }
+  }
+
+  /** A pinned section keeps its contents; constants that the options set must be in it already. */
+  #checkConstants(step: OpenPinStep | PinStep, fd: number): void {
+    const section = this.#object.data.get(step.map);
+    const { globals } = this.#options;
+    if (section?.readOnly !== true || Object.keys(globals).length === 0) {
+      return;
+    }
+    const contents = new Uint8Array(section.size);
+    this.#kernel.lookup(fd, new Uint8Array(4), contents, 0);
+    const found = constantDifferences(this.#object, section, globals, contents);
+    if (found.length > 0) {
+      const remedy = 'remove the pin if nobody needs its map, or pin elsewhere';
+      throw new PinMismatchError(step.map, step.path, found, remedy);
     }
   }
 

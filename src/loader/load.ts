@@ -3,15 +3,25 @@
 import type { Kernel } from '../kernel/kernel.ts';
 import { linuxKernel } from '../kernel/linux.ts';
 import { MapHandle } from '../maps/map-handle.ts';
+import type { NumberView } from '../maps/number-view.ts';
+import { PerfEventArray, perfOptions } from '../maps/perf-event-array.ts';
 import { RawMap } from '../maps/raw-map.ts';
+import { RingBuffer } from '../maps/ring-buffer.ts';
 import { handleOf } from '../maps/standalone.ts';
 import type { TypedSource } from '../maps/typed-map.ts';
+import { type UserRecordOptions, UserRingBuffer } from '../maps/user-ring-buffer.ts';
 import { ObjectFile } from '../obj/object.ts';
 import { codecsOf } from './codecs.ts';
 import { Execution } from './execute.ts';
+import { type Globals, GlobalVariables } from './globals.ts';
 import { innerTemplateOf } from './inner-template.ts';
 import { checkOptions, type LoadOptions } from './options.ts';
 import { type Omission, type Plan, planLoad } from './plan.ts';
+import {
+  type ObjectPerfOptions,
+  type ObjectRecordOptions,
+  resolveRecordOptions,
+} from './record-types.ts';
 
 /** A class of handles, such as `HashMap` or `HashMap<number, Stats>`. */
 export type MapKind<M extends MapHandle> = new (source: never) => M;
@@ -19,8 +29,10 @@ export type MapKind<M extends MapHandle> = new (source: never) => M;
 /**
  * An object in the kernel. It owns a handle for each map; {@link LoadedObject.close} them all, or
  * declare it with `using`. Maps that are pinned live on.
+ *
+ * @typeParam G the values of its globals, if their types are known
  */
-export class LoadedObject {
+export class LoadedObject<G extends object = Globals> {
   readonly object: ObjectFile;
   readonly kernel: Kernel;
   /** Handles by name; maps of data sections go by their section's name. */
@@ -29,6 +41,7 @@ export class LoadedObject {
   readonly omitted: readonly Omission[];
 
   readonly #typed: MapHandle[] = [];
+  #globals: GlobalVariables | undefined;
 
   /** @internal */
   constructor(
@@ -52,6 +65,50 @@ export class LoadedObject {
    * @throws SkepError `ERR_SKEP_MAP_KIND` if the map is of another kind
    */
   map<M extends MapHandle>(name: string, kind: MapKind<M>): M {
+    return this.#open(name, kind, {});
+  }
+
+  /**
+   * A ring buffer of the object (5.8), to be read by `for await`. Records are decoded by the type that
+   * the map declares as its `value`, or that the options name; otherwise they are bytes. Like every
+   * handle it is closed with the object, or before by its owner.
+   *
+   * @throws RangeError if the object has no such map, or no such type
+   * @throws SkepError `ERR_SKEP_MAP_KIND` if the map is no ring buffer
+   */
+  ringBuffer<T = unknown>(name: string, options: ObjectRecordOptions<T> = {}): RingBuffer<T> {
+    return this.#open(name, RingBuffer<T>, resolveRecordOptions(this.object, options));
+  }
+
+  /**
+   * A perf event array of the object, which starts to receive records now. They are bytes unless the
+   * options say more. Like every handle it is closed with the object, or before by its owner.
+   *
+   * @throws RangeError if the object has no such map, or no such type
+   * @throws SkepError `ERR_SKEP_MAP_KIND` if the map is no perf event array
+   * @throws SyscallError if the kernel gives no perf events (needs CAP_PERFMON)
+   */
+  perfEventArray<T = unknown>(name: string, options: ObjectPerfOptions<T> = {}): PerfEventArray<T> {
+    const types = { ...perfOptions(options), ...resolveRecordOptions(this.object, options) };
+    return this.#open(name, PerfEventArray<T>, types).start();
+  }
+
+  /**
+   * A user ring buffer of the object (6.1), which sends records to programs. They are encoded by the
+   * type that the map declares as its `value`, or that the options name; otherwise they are bytes.
+   *
+   * @throws RangeError if the object has no such map, or no such type
+   * @throws SkepError `ERR_SKEP_MAP_KIND` if the map is no user ring buffer
+   */
+  userRingBuffer<T = unknown>(
+    name: string,
+    options: Pick<ObjectRecordOptions<unknown>, 'type'> & UserRecordOptions<T> = {},
+  ): UserRingBuffer<T> {
+    const types = resolveRecordOptions(this.object, options as ObjectRecordOptions<unknown>);
+    return this.#open(name, UserRingBuffer<T>, types);
+  }
+
+  #open<M extends MapHandle>(name: string, kind: MapKind<M>, types: object): M {
     const raw = this.maps.get(name);
     if (raw === undefined) {
       const known = [...this.maps.keys()].join(', ') || 'none';
@@ -67,14 +124,44 @@ export class LoadedObject {
       pinPath: raw.pinPath,
       ...codecsOf(this.object, name, raw.info()),
       inner: innerTemplateOf(this.object, name, this.kernel, this.maps),
+      ...types,
     };
     const handle = handleOf(kind as new (source: TypedSource<unknown, unknown>) => M, source);
     this.#typed.push(handle);
     return handle;
   }
 
-  /** Closes every handle. Closing twice does nothing. */
+  /**
+   * The object's global variables by name. Reading one decodes it, as it is now; structs and arrays are
+   * copies. Assigning to one writes it, whole. Both go to memory that programs share, without a
+   * system call, where the kernel maps the section (see docs/globals.md for where it does not).
+   * Constants (`.rodata`) can be read only. There are no other properties, and none can be added.
+   *
+   * @throws ValueError (on assignment) for a value that does not fit; nothing is written
+   * @throws TypeError (on assignment) for constants and for names that do not exist
+   * @throws SkepError (on either) `ERR_SKEP_CLOSED` after {@link LoadedObject.close}
+   */
+  get globals(): G {
+    this.#globals ??= new GlobalVariables(this.object, this.maps);
+    return this.#globals.record as G;
+  }
+
+  /**
+   * A global that is a number, or an array of numbers, as a typed array over the memory that programs
+   * share: no copy. Its length is 0 after {@link LoadedObject.close}.
+   *
+   * @throws RangeError if there is no such global
+   * @throws SkepError `ERR_SKEP_MAP_KIND` for other types, for constants, and for sections that are
+   *   not in memory
+   */
+  globalNumbers<K extends keyof G & string>(name: K): NumberView<G[K]> {
+    this.#globals ??= new GlobalVariables(this.object, this.maps);
+    return this.#globals.numbers(name) as NumberView<G[K]>;
+  }
+
+  /** Closes every handle, and unmaps the globals. Closing twice does nothing. */
   close(): void {
+    this.#globals?.close();
     for (const map of this.#typed) {
       map.close();
     }
@@ -92,11 +179,15 @@ export class LoadedObject {
  * Creates the maps of an object, or finds them at their pins, fills the slots of maps of maps, and
  * pins what is to be pinned. Either all of it happens, or nothing is left.
  *
- * @throws TypeError for wrong options
+ * @typeParam G the values of the object's globals, if their types are known
+ * @throws TypeError for wrong options; ValueError for a value that does not fit its global
  * @throws SkepError `ERR_SKEP_LOAD`, `ERR_SKEP_PIN_PATH`, `ERR_SKEP_PIN_MISMATCH`,
  *   `ERR_SKEP_SYSCALL`, `ERR_SKEP_NO_KERNEL`
  */
-export function load(object: ObjectFile, options: LoadOptions = {}): LoadedObject {
+export function load<G extends object = Globals>(
+  object: ObjectFile,
+  options: LoadOptions<NoInfer<G>> = {},
+): LoadedObject<G> {
   checkObject(object);
   const kernel = options.kernel ?? linuxKernel();
   const plan = planLoad(object, options, kernel);
@@ -120,7 +211,10 @@ export function load(object: ObjectFile, options: LoadOptions = {}): LoadedObjec
  *
  * @throws as {@link load} does before it starts
  */
-export function plan(object: ObjectFile, options: LoadOptions = {}): Plan {
+export function plan<G extends object = Globals>(
+  object: ObjectFile,
+  options: LoadOptions<NoInfer<G>> = {},
+): Plan {
   checkObject(object);
   return planLoad(object, options, options.kernel ?? linuxKernel());
 }

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import type { Kernel } from '../kernel/kernel.ts';
 import { DEFAULT_PIN_DIRECTORY } from '../maps/pin-path.ts';
 import { RawMap } from '../maps/raw-map.ts';
+import type { Globals } from './globals.ts';
 import type { StepEvent } from './steps.ts';
 
 /** What to do differently for one map. */
@@ -20,8 +21,12 @@ export interface MapOptions {
   readonly create?: boolean;
 }
 
-/** Options of `load` and `plan`. */
-export interface LoadOptions {
+/**
+ * Options of `load` and `plan`.
+ *
+ * @typeParam G the values of the object's globals, if their types are known
+ */
+export interface LoadOptions<G extends object = Globals> {
   /** The kernel to load into; the running one by default. */
   readonly kernel?: Kernel;
   /** Where maps go that are declared as pinned by name; `/sys/fs/bpf` by default. */
@@ -30,6 +35,11 @@ export interface LoadOptions {
   readonly pinAll?: boolean;
   /** By map name; data sections go by their section's name. */
   readonly maps?: Readonly<Record<string, MapOptions>>;
+  /**
+   * Values that global variables start with, instead of those in the object; constants (`.rodata`)
+   * too. Sections that are found at a pin keep what they have.
+   */
+  readonly globals?: Readonly<Partial<G>>;
   /** Called after each step, in order. What it throws ends the load, and is undone like any failure. */
   readonly onStep?: (event: StepEvent) => void;
 }
@@ -55,6 +65,11 @@ const loadOptionsSchema = z.strictObject({
   pinDirectory: z.string().min(1).optional(),
   pinAll: z.boolean().optional(),
   maps: z.record(z.string(), mapOptionsSchema).optional(),
+  globals: z
+    .custom<object>((value) => typeof value === 'object' && value !== null, {
+      error: 'expected an object of values by name',
+    })
+    .optional(),
   onStep: z.custom<(event: StepEvent) => void>((value) => typeof value === 'function').optional(),
 });
 
@@ -63,6 +78,7 @@ export interface CheckedOptions {
   readonly pinDirectory: string;
   readonly pinAll: boolean;
   readonly maps: ReadonlyMap<string, MapOptions>;
+  readonly globals: Readonly<Record<string, unknown>>;
 }
 
 /**
@@ -71,7 +87,10 @@ export interface CheckedOptions {
  * @throws TypeError for an option that does not exist or has the wrong type, and for a map that the
  *   object does not have
  */
-export function checkOptions(options: LoadOptions, names: ReadonlySet<string>): CheckedOptions {
+export function checkOptions(
+  options: LoadOptions<object>,
+  names: ReadonlySet<string>,
+): CheckedOptions {
   const parsed = loadOptionsSchema.safeParse(options);
   if (!parsed.success) {
     const problems = parsed.error.issues.map(
@@ -93,6 +112,7 @@ export function checkOptions(options: LoadOptions, names: ReadonlySet<string>): 
     pinDirectory: (options.pinDirectory ?? DEFAULT_PIN_DIRECTORY).replace(/(?<=.)\/+$/, ''),
     pinAll: options.pinAll ?? false,
     maps,
+    globals: { ...options.globals },
   };
 }
 

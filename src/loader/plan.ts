@@ -15,6 +15,7 @@ import type { ObjectFile } from '../obj/object.ts';
 import { BPF_F } from '../uapi/map-flags.ts';
 import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
 import { dataKernelName } from './data-name.ts';
+import { initialContents } from './initial-globals.ts';
 import { type CheckedOptions, checkOptions, type LoadOptions, type MapOptions } from './options.ts';
 import { isOuter, type Machine, type MapShape, shapeOf } from './shapes.ts';
 import type { Step } from './steps.ts';
@@ -34,11 +35,11 @@ export interface Plan {
 /**
  * Plans a load. Pure: the same object, options and machine give the same plan.
  *
- * @throws TypeError for wrong options
+ * @throws TypeError for wrong options; ValueError for a value that does not fit its global
  * @throws SkepError `ERR_SKEP_LOAD` for an object that cannot be loaded on this machine,
  *   `ERR_SKEP_PIN_PATH` for a path that no BPF file system takes
  */
-export function planLoad(object: ObjectFile, options: LoadOptions, machine: Machine): Plan {
+export function planLoad(object: ObjectFile, options: LoadOptions<object>, machine: Machine): Plan {
   const checked = checkOptions(options, new Set([...object.maps.keys(), ...object.data.keys()]));
   if ((object.byteOrder === 'little') !== machine.littleEndian) {
     throw new SkepError(
@@ -61,11 +62,14 @@ class Planner {
   readonly #omitted: Omission[] = [];
   /** Pin paths and the maps that they are of. */
   readonly #paths = new Map<string, string>();
+  /** What data sections start with, where the options say so. */
+  readonly #initial: ReadonlyMap<string, Uint8Array>;
 
   constructor(object: ObjectFile, options: CheckedOptions, machine: Machine) {
     this.#object = object;
     this.#options = options;
     this.#machine = machine;
+    this.#initial = initialContents(object, options.globals);
   }
 
   plan(): Plan {
@@ -164,6 +168,12 @@ class Planner {
   #planData(section: DataSection): void {
     const { name } = section;
     const options = this.#options.maps.get(name) ?? {};
+    const initial = this.#initial.get(name);
+    if (initial !== undefined && (options.create === false || options.replace !== undefined)) {
+      throw new TypeError(
+        `load options: globals of section "${name}" cannot be set: its map is ${options.create === false ? 'left out' : 'replaced'}`,
+      );
+    }
     if (options.create === false) {
       this.#omitted.push({ map: name, reason: 'left out by the options' });
       return;
@@ -193,8 +203,9 @@ class Planner {
       kernelName: dataKernelName(this.#object.file, name),
       shape,
     });
-    if (section.contents !== null) {
-      this.#regular.push({ step: 'write', map: name, contents: section.contents });
+    const contents = initial ?? section.contents;
+    if (contents !== null) {
+      this.#regular.push({ step: 'write', map: name, contents });
     }
     if (section.readOnly) {
       this.#regular.push({ step: 'freeze', map: name });

@@ -4,6 +4,7 @@
  */
 
 import { alignUp } from '../bytes/align.ts';
+import { ringBufferBytes } from '../maps/ring-size.ts';
 import type { MapDefinition } from '../obj/map-definition.ts';
 import { BPF_F } from '../uapi/map-flags.ts';
 import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
@@ -31,8 +32,6 @@ export interface MapShape {
   readonly keyTypeId: number;
   readonly valueTypeId: number;
 }
-
-const U32_MAX = 0xffff_ffff;
 
 /** Types that hold no keys and values in the kernel's sense; a declared type says what is in them. */
 const WITHOUT_SIZES: ReadonlySet<number> = new Set([
@@ -70,21 +69,6 @@ export function shapeOf(
     keyTypeId: definition.keyTypeId,
     valueTypeId: definition.valueTypeId,
   };
-}
-
-/**
- * The size of a ring buffer in bytes: the kernel takes a power of two of whole pages only. Like
- * libbpf's `adjust_ringbuf_sz`: 0, what fits already and what cannot be rounded up stay as they are.
- */
-export function ringBufferBytes(bytes: number, pageSize: number): number {
-  if (bytes === 0) {
-    return 0;
-  }
-  let size = pageSize;
-  while (size < bytes) {
-    size *= 2;
-  }
-  return size > U32_MAX ? bytes : size;
 }
 
 function adjustEntries(type: number, maxEntries: number, machine: Machine): number {

@@ -4,8 +4,14 @@ import type { Codec } from '../codec/codec.ts';
 import { u32 } from '../codec/numbers.ts';
 import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
 import type { canBeInner } from './inner-map.ts';
-import type { OpenOptions } from './map-handle.ts';
-import { type CreateOptions, createTyped, handleOf, openTyped } from './standalone.ts';
+import type { OpenByIdOptions, OpenOptions } from './map-handle.ts';
+import {
+  type CreateOptions,
+  createTyped,
+  handleOf,
+  openIndexed,
+  type ValueType,
+} from './standalone.ts';
 import { TypedMap, type TypedSource } from './typed-map.ts';
 
 /**
@@ -36,19 +42,32 @@ export class ArrayMap<V> extends TypedMap<number, V> {
   }
 
   /**
-   * Opens a pinned array.
+   * Opens a pinned array. Without types it goes by those that the kernel keeps with the map, which
+   * only CAP_SYS_ADMIN may see, and by bytes where there are none.
    *
    * @throws SkepError `ERR_SKEP_MAP_KIND` if it is another kind of map, or its values have another
    *   size
    */
-  static openPinned<V>(
+  static openPinned<V = unknown>(
     path: string,
-    types: { readonly value: Codec<V, never> },
+    types?: ValueType<V>,
     options: OpenOptions = {},
   ): ArrayMap<V> {
     return handleOf<TypedSource<number, V>, ArrayMap<V>>(
       ArrayMap,
-      openTyped(path, { key: u32, value: types.value }, options),
+      openIndexed(path, types, options),
+    );
+  }
+
+  /** Opens an array by the kernel's id for it; see {@link ArrayMap.openPinned}. Needs CAP_SYS_ADMIN. */
+  static openById<V = unknown>(
+    id: number,
+    types?: ValueType<V>,
+    options: OpenByIdOptions = {},
+  ): ArrayMap<V> {
+    return handleOf<TypedSource<number, V>, ArrayMap<V>>(
+      ArrayMap,
+      openIndexed({ id }, types, options),
     );
   }
 

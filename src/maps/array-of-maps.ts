@@ -4,7 +4,7 @@ import { u32 } from '../codec/numbers.ts';
 import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
 import type { CreatingKind, HandleOf, InnerKind } from './inner-kinds.ts';
 import type { InnerMap } from './inner-map.ts';
-import type { OpenOptions } from './map-handle.ts';
+import type { MapPlace, OpenByIdOptions, OpenOptions } from './map-handle.ts';
 import { OuterMap, type OuterSource } from './outer-map.ts';
 import type { RawMap } from './raw-map.ts';
 import { type CreateOptions, handleOf } from './standalone.ts';
@@ -50,20 +50,39 @@ export class ArrayOfMaps<M extends InnerMap> extends OuterMap<number, M> {
   }
 
   /**
-   * Opens a pinned array of maps.
+   * Opens a pinned array of maps. Without types, inner maps go by those that the kernel keeps with
+   * them, which only CAP_SYS_ADMIN may see, and by bytes where there are none.
    *
    * @param types the class of inner handles, and the codecs of their keys and values; what has none
    *   is moved as bytes
    * @throws SkepError `ERR_SKEP_MAP_KIND` if it is another kind of map
    */
-  static openPinned<C extends InnerKind, IK, IV>(
+  static openPinned<C extends InnerKind = InnerKind, IK = unknown, IV = unknown>(
     path: string,
-    types: { readonly inner: InnerTypes<C, IK, IV> },
+    types?: { readonly inner: InnerTypes<C, IK, IV> },
     options: OpenOptions = {},
   ): ArrayOfMaps<HandleOf<C, IK, IV>> {
+    return ArrayOfMaps.#open(path, types, options);
+  }
+
+  /** Opens an array of maps by id; see {@link ArrayOfMaps.openPinned}. Needs CAP_SYS_ADMIN. */
+  static openById<C extends InnerKind = InnerKind, IK = unknown, IV = unknown>(
+    id: number,
+    types?: { readonly inner: InnerTypes<C, IK, IV> },
+    options: OpenByIdOptions = {},
+  ): ArrayOfMaps<HandleOf<C, IK, IV>> {
+    return ArrayOfMaps.#open({ id }, types, options);
+  }
+
+  static #open<C extends InnerKind, IK, IV>(
+    place: MapPlace,
+    types: { readonly inner: InnerTypes<C, IK, IV> } | undefined,
+    options: OpenOptions,
+  ): ArrayOfMaps<HandleOf<C, IK, IV>> {
+    const both = types === undefined ? undefined : { key: u32, inner: types.inner };
     return handleOf<OuterSource<number>, ArrayOfMaps<HandleOf<C, IK, IV>>>(
       ArrayOfMaps,
-      openOuter(path, u32, types.inner, options),
+      openOuter(place, both, options),
     );
   }
 

@@ -9,7 +9,7 @@ import {
   openKeyless,
   type ValueType,
 } from './keyless-map.ts';
-import type { OpenOptions } from './map-handle.ts';
+import type { OpenByIdOptions, OpenOptions } from './map-handle.ts';
 import { type CreateOptions, handleOf } from './standalone.ts';
 
 /** `map_extra` has four bits for the number of hash functions (`kernel/bpf/bloom_filter.c`). */
@@ -58,19 +58,32 @@ export class BloomFilter<V> extends KeylessMap<V> {
   }
 
   /**
-   * Opens a pinned Bloom filter.
+   * Opens a pinned Bloom filter. Without types it goes by those that the kernel keeps with the map, which
+   * only CAP_SYS_ADMIN may see, and by bytes where there are none.
    *
    * @throws SkepError `ERR_SKEP_MAP_KIND` if it is another kind of map, or its values have another
    *   size
    */
-  static openPinned<V>(
+  static openPinned<V = unknown>(
     path: string,
-    types: ValueType<V>,
+    types?: ValueType<V>,
     options: OpenOptions = {},
   ): BloomFilter<V> {
     return handleOf<KeylessSource<V>, BloomFilter<V>>(
       BloomFilter,
-      openKeyless(path, types.value, options),
+      openKeyless(path, types, options),
+    );
+  }
+
+  /** Opens a Bloom filter by the kernel's id for it; see {@link BloomFilter.openPinned}. Needs CAP_SYS_ADMIN. */
+  static openById<V = unknown>(
+    id: number,
+    types?: ValueType<V>,
+    options: OpenByIdOptions = {},
+  ): BloomFilter<V> {
+    return handleOf<KeylessSource<V>, BloomFilter<V>>(
+      BloomFilter,
+      openKeyless({ id }, types, options),
     );
   }
 

@@ -2,7 +2,7 @@
 
 import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
 import type { canBeInner } from './inner-map.ts';
-import type { OpenOptions } from './map-handle.ts';
+import type { OpenByIdOptions, OpenOptions } from './map-handle.ts';
 import { type CreateOptions, createTyped, handleOf, openTyped, type Types } from './standalone.ts';
 import { TypedMap, type TypedSource } from './typed-map.ts';
 
@@ -43,21 +43,27 @@ export class HashMap<K, V> extends TypedMap<K, V> {
   }
 
   /**
-   * Opens a pinned hash.
+   * Opens a pinned hash. Without types it goes by those that the kernel keeps with the map, which
+   * only CAP_SYS_ADMIN may see, and by bytes where there are none.
    *
    * @throws SkepError `ERR_SKEP_MAP_KIND` if it is another kind of map, or its keys or values have
    *   another size
    */
-  static openPinned<K, V>(
+  static openPinned<K = unknown, V = unknown>(
     path: string,
-    types: Types<K, V>,
+    types?: Types<K, V>,
     options: OpenOptions = {},
   ): HashMap<K, V> {
-    const { key, value } = types;
-    return handleOf<TypedSource<K, V>, HashMap<K, V>>(
-      HashMap,
-      openTyped(path, { key, value }, options),
-    );
+    return handleOf<TypedSource<K, V>, HashMap<K, V>>(HashMap, openTyped(path, types, options));
+  }
+
+  /** Opens a hash by the kernel's id for it; see {@link HashMap.openPinned}. Needs CAP_SYS_ADMIN. */
+  static openById<K = unknown, V = unknown>(
+    id: number,
+    types?: Types<K, V>,
+    options: OpenByIdOptions = {},
+  ): HashMap<K, V> {
+    return handleOf<TypedSource<K, V>, HashMap<K, V>>(HashMap, openTyped({ id }, types, options));
   }
 
   /** Removes a key; false if it is not there. */

@@ -4,11 +4,16 @@ import type { Codec } from '../codec/codec.ts';
 import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
 import type { CreatingKind, HandleOf, InnerKind } from './inner-kinds.ts';
 import type { InnerMap } from './inner-map.ts';
-import { type OpenOptions, type UpdateMode, updateFlags } from './map-handle.ts';
+import {
+  type OpenByIdOptions,
+  type OpenOptions,
+  type UpdateMode,
+  updateFlags,
+} from './map-handle.ts';
 import { OuterMap, type OuterSource } from './outer-map.ts';
 import type { RawMap } from './raw-map.ts';
 import { type CreateOptions, handleOf } from './standalone.ts';
-import { createOuter, type InnerOptions, type InnerTypes, openOuter } from './standalone-outer.ts';
+import { createOuter, type InnerOptions, type OuterTypes, openOuter } from './standalone-outer.ts';
 import { clear, type WalkedMap, walk } from './walk.ts';
 
 /**
@@ -55,20 +60,34 @@ export class HashOfMaps<K, M extends InnerMap> extends OuterMap<K, M> {
   }
 
   /**
-   * Opens a pinned hash of maps.
+   * Opens a pinned hash of maps. Without types, keys are bytes, as the kernel keeps no types with
+   * maps of maps; inner maps go by those that it keeps with them, which only CAP_SYS_ADMIN may see,
+   * and by bytes where there are none.
    *
    * @param types the codec of its keys, the class of inner handles, and the codecs of their keys and
    *   values; what has none there is moved as bytes
    * @throws SkepError `ERR_SKEP_MAP_KIND` if it is another kind of map, or its keys have another size
    */
-  static openPinned<K, C extends InnerKind, IK, IV>(
+  static openPinned<K = Uint8Array, C extends InnerKind = InnerKind, IK = unknown, IV = unknown>(
     path: string,
-    types: { readonly key: Codec<K, never>; readonly inner: InnerTypes<C, IK, IV> },
+    types?: OuterTypes<K, C, IK, IV>,
     options: OpenOptions = {},
   ): HashOfMaps<K, HandleOf<C, IK, IV>> {
     return handleOf<OuterSource<K>, HashOfMaps<K, HandleOf<C, IK, IV>>>(
       HashOfMaps,
-      openOuter(path, types.key, types.inner, options),
+      openOuter(path, types, options),
+    );
+  }
+
+  /** Opens a hash of maps by id; see {@link HashOfMaps.openPinned}. Needs CAP_SYS_ADMIN. */
+  static openById<K = Uint8Array, C extends InnerKind = InnerKind, IK = unknown, IV = unknown>(
+    id: number,
+    types?: OuterTypes<K, C, IK, IV>,
+    options: OpenByIdOptions = {},
+  ): HashOfMaps<K, HandleOf<C, IK, IV>> {
+    return handleOf<OuterSource<K>, HashOfMaps<K, HandleOf<C, IK, IV>>>(
+      HashOfMaps,
+      openOuter({ id }, types, options),
     );
   }
 

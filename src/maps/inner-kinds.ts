@@ -1,18 +1,35 @@
 /** Which class the handles of inner maps have, by the type of the maps. */
 
+import { Arena } from './arena.ts';
 import { ArrayMap } from './array-map.ts';
 import { BloomFilter } from './bloom-filter.ts';
+import { CgroupArray } from './cgroup-array.ts';
+import { CgroupStorage } from './cgroup-storage.ts';
+import { CpuMap } from './cpu-map.ts';
+import { DevMap } from './dev-map.ts';
+import { DevMapHash } from './dev-map-hash.ts';
 import { HashMap } from './hash-map.ts';
 import type { InnerMap } from './inner-map.ts';
+import { InodeStorage } from './inode-storage.ts';
 import { LpmTrie } from './lpm-trie.ts';
 import type { MapHandle } from './map-handle.ts';
+import type { MappedArray } from './mapped-array.ts';
 import { PerCpuArray } from './per-cpu-array.ts';
 import { PerCpuHashMap } from './per-cpu-hash-map.ts';
 import { Queue } from './queue.ts';
 import { RawMap } from './raw-map.ts';
+import { ReusePortSockArray } from './reuse-port-sock-array.ts';
+import { RingBuffer } from './ring-buffer.ts';
+import { SkStorage } from './sk-storage.ts';
+import { SockHash } from './sock-hash.ts';
+import { SockMap } from './sock-map.ts';
 import { Stack } from './stack.ts';
+import { StackTrace } from './stack-trace.ts';
 import { handleOf } from './standalone.ts';
+import { TaskStorage } from './task-storage.ts';
 import type { TypedSource } from './typed-map.ts';
+import { UserRingBuffer } from './user-ring-buffer.ts';
+import { XskMap } from './xsk-map.ts';
 
 /** A class of handles for inner maps, such as `HashMap` or `HashMap<number, Stats>`. */
 export type InnerKind = new (source: never) => InnerMap;
@@ -42,11 +59,27 @@ export type HandleOf<C extends InnerKind, K, V> = C extends typeof HashMap
               ? Stack<V>
               : C extends typeof BloomFilter
                 ? BloomFilter<V>
-                : C extends (new (
-                      source: never,
-                    ) => infer M extends InnerMap)
-                  ? M
-                  : never;
+                : C extends typeof RingBuffer
+                  ? RingBuffer<V>
+                  : C extends typeof UserRingBuffer
+                    ? UserRingBuffer<V>
+                    : C extends typeof MappedArray
+                      ? MappedArray<V>
+                      : C extends typeof SockHash
+                        ? SockHash<K>
+                        : C extends typeof SkStorage
+                          ? SkStorage<V>
+                          : C extends typeof InodeStorage
+                            ? InodeStorage<V>
+                            : C extends typeof TaskStorage
+                              ? TaskStorage<V>
+                              : C extends typeof CgroupStorage
+                                ? CgroupStorage<V>
+                                : C extends (new (
+                                      source: never,
+                                    ) => infer M extends InnerMap)
+                                  ? M
+                                  : never;
 
 /** A class of handles with keys and values, and the types of maps that it is for. */
 type TableKind = (new (
@@ -65,6 +98,22 @@ const KINDS: readonly TableKind[] = [
   Queue,
   Stack,
   BloomFilter,
+  CgroupArray,
+  StackTrace,
+  DevMap,
+  DevMapHash,
+  CpuMap,
+  XskMap,
+  SockMap,
+  SockHash,
+  ReusePortSockArray,
+  SkStorage,
+  InodeStorage,
+  TaskStorage,
+  CgroupStorage,
+  Arena,
+  RingBuffer,
+  UserRingBuffer,
 ];
 
 const KIND_BY_TYPE: ReadonlyMap<number, TableKind> = new Map(

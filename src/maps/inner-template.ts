@@ -1,11 +1,13 @@
 /** What the inner maps of a map of maps look like, and making another one. */
 
+import { bytes } from '../codec/aggregates.ts';
 import type { Codec } from '../codec/codec.ts';
 import { InnerMismatchError } from '../errors.ts';
 import type { Kernel, MapInfo } from '../kernel/kernel.ts';
 import { createMap, kernelName, takesTypes } from './create-map.ts';
 import type { InnerKind } from './inner-kinds.ts';
 import { entriesRule, keptFlags } from './inner-rules.ts';
+import { createStorage, isStorage } from './local-storage.ts';
 import type { MapHandle } from './map-handle.ts';
 
 /** What inner maps are created with. Sizes in bytes; type ids are those of the object's BTF. */
@@ -28,6 +30,8 @@ export interface InnerTemplate {
   /** The codecs of keys and values; undefined: as bytes. */
   readonly key?: Codec<unknown, never> | undefined;
   readonly value?: Codec<unknown, never> | undefined;
+  /** Whether the kernel is asked for the types of each inner map, as nobody else knows them. */
+  readonly live?: boolean | undefined;
   /** The class of inner handles; undefined: the one for the type. */
   readonly kind?: InnerKind | undefined;
   /** Loads the types; a descriptor that is the caller's. null if the kernel does not take them. */
@@ -76,6 +80,11 @@ export function createLike(
     throw new InnerMismatchError(outer, `a map of ${maxEntries} entries`, [
       { field: 'maxEntries', wanted, found: `${maxEntries}`, rule },
     ]);
+  }
+  if (shape.keyTypeId === 0 && isStorage(shape.type)) {
+    // Without its types the kernel would not create it; any of the right size do.
+    const { type, flags, valueSize } = shape;
+    return createStorage(type, { kernel, value: bytes(valueSize), flags, name }).fd;
   }
   const { keyTypeId, valueTypeId, ...attributes } = shape;
   const btf = takesTypes(shape.type, keyTypeId, valueTypeId, false) ? loadBtf() : null;

@@ -1,18 +1,16 @@
 /** Maps of values without keys: what queues, stacks and Bloom filters share. */
 
+import { bytes } from '../codec/aggregates.ts';
 import { type Codec, Memory } from '../codec/codec.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import { linuxKernel } from '../kernel/linux.ts';
 import { createMap, kernelName } from './create-map.ts';
 import type { canBeInner } from './inner-map.ts';
-import { MapHandle, type OpenOptions, type OwnedMap, openPin } from './map-handle.ts';
-import type { CreateOptions } from './standalone.ts';
+import { MapHandle, type MapPlace, type OpenOptions, type OwnedMap } from './map-handle.ts';
+import { type CreateOptions, openTyped, type ValueType } from './standalone.ts';
 import { checkKind, checkSize } from './typed-map.ts';
 
-/** The type of values. */
-export interface ValueType<V> {
-  readonly value: Codec<V, never>;
-}
+export type { ValueType };
 
 /** A map with the codec of its values. */
 export interface KeylessSource<V> extends OwnedMap, ValueType<V> {}
@@ -82,11 +80,12 @@ export function createKeyless<V>(
   return { kernel, fd, value, name: options.name };
 }
 
-/** Opens a pin as a map without keys. */
+/** Opens a map without keys. @param types undefined: those that the kernel keeps, else bytes */
 export function openKeyless<V>(
-  path: string,
-  value: Codec<V, never>,
+  place: MapPlace,
+  types: ValueType<V> | undefined,
   options: OpenOptions,
 ): KeylessSource<V> {
-  return { ...openPin(path, options), value };
+  const both = types === undefined ? undefined : { key: bytes(0), value: types.value };
+  return openTyped<unknown, V>(place, both, options);
 }

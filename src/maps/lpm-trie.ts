@@ -4,7 +4,7 @@ import { BPF_F } from '../uapi/map-flags.ts';
 import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
 import type { canBeInner } from './inner-map.ts';
 import type { LpmKey, LpmKeyLike } from './lpm-key.ts';
-import type { OpenOptions } from './map-handle.ts';
+import type { OpenByIdOptions, OpenOptions } from './map-handle.ts';
 import { type CreateOptions, createTyped, handleOf, openTyped, type Types } from './standalone.ts';
 import { type ReadOptions, TypedMap, type TypedSource, type WriteOptions } from './typed-map.ts';
 
@@ -52,21 +52,27 @@ export class LpmTrie<V, K = LpmKey> extends TypedMap<K, V> {
   }
 
   /**
-   * Opens a pinned trie.
+   * Opens a pinned trie. Without types it goes by those that the kernel keeps with the map, which
+   * only CAP_SYS_ADMIN may see, and by bytes where there are none.
    *
    * @throws SkepError `ERR_SKEP_MAP_KIND` if it is another kind of map, or its keys or values have
    *   another size
    */
-  static openPinned<V, K = LpmKey>(
+  static openPinned<V = unknown, K = LpmKey>(
     path: string,
-    types: Types<K, V>,
+    types?: Types<K, V>,
     options: OpenOptions = {},
   ): LpmTrie<V, K> {
-    const { key, value } = types;
-    return handleOf<TypedSource<K, V>, LpmTrie<V, K>>(
-      LpmTrie,
-      openTyped(path, { key, value }, options),
-    );
+    return handleOf<TypedSource<K, V>, LpmTrie<V, K>>(LpmTrie, openTyped(path, types, options));
+  }
+
+  /** Opens a trie by the kernel's id for it; see {@link LpmTrie.openPinned}. Needs CAP_SYS_ADMIN. */
+  static openById<V = unknown, K = LpmKey>(
+    id: number,
+    types?: Types<K, V>,
+    options: OpenByIdOptions = {},
+  ): LpmTrie<V, K> {
+    return handleOf<TypedSource<K, V>, LpmTrie<V, K>>(LpmTrie, openTyped({ id }, types, options));
   }
 
   /**

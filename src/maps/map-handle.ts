@@ -8,6 +8,7 @@ import { SkepError, SyscallError } from '../errors.ts';
 import type { Kernel, MapInfo, MapUsage, PinAccess } from '../kernel/kernel.ts';
 import { linuxKernel } from '../kernel/linux.ts';
 import { mapTypeName } from '../uapi/map-types.ts';
+import { closedInTime } from './leaks.ts';
 import { checkPinPath, makePinDirectory, removeDirectories } from './pin-path.ts';
 
 /** What {@link MapHandle.info} tells. Sizes in bytes. */
@@ -29,6 +30,9 @@ export interface OpenOptions {
   readonly access?: PinAccess;
 }
 
+/** How a handle is opened by its id: the kernel opens it for reading and writing. */
+export type OpenByIdOptions = Omit<OpenOptions, 'access'>;
+
 /** An open map that a handle takes over. */
 export interface OwnedMap {
   readonly kernel: Kernel;
@@ -43,7 +47,7 @@ export interface OwnedMap {
 /**
  * An open map. It owns a file descriptor: {@link MapHandle.close} it, or declare it with `using`.
  * After that every method throws `ERR_SKEP_CLOSED`, and nothing else that got the same number is
- * touched.
+ * touched. The garbage collector closes none; `reportLeaks` tells of those that were forgotten.
  */
 export abstract class MapHandle {
   /** The map's name in its object, or the kernel's name for it. */
@@ -169,6 +173,7 @@ export abstract class MapHandle {
     const fd = this.#fd;
     this.#fd = -1;
     if (fd >= 0) {
+      closedInTime(this);
       this.kernel.close(fd);
     }
   }
@@ -197,6 +202,22 @@ export function updateFlags(name: string, mode: UpdateMode): number {
     throw new TypeError(`map "${name}": the mode is "any", "noexist" or "exist", not "${mode}"`);
   }
   return UPDATE_FLAGS[mode];
+}
+
+/** Where a map is found: at the path of a pin, or by the kernel's id for it. */
+export type MapPlace = string | { readonly id: number };
+
+/**
+ * Opens the map at a pin, or with an id, which needs CAP_SYS_ADMIN.
+ *
+ * @throws SyscallError `ENOENT` if there is none, `EINVAL` if what is pinned is no map
+ */
+export function openPlace(place: MapPlace, options: OpenOptions): OwnedMap {
+  if (typeof place !== 'object' || place === null) {
+    return openPin(place, options);
+  }
+  const kernel = options.kernel ?? linuxKernel();
+  return { kernel, fd: kernel.openMapById(place.id) };
 }
 
 /** Opens the map at a pin. @throws SyscallError `ENOENT` if there is none, `EINVAL` if it is no map */

@@ -11,6 +11,7 @@
 import { bytes } from '../codec/aggregates.ts';
 import { type Codec, Memory } from '../codec/codec.ts';
 import { InnerMismatchError, SkepError, SyscallError } from '../errors.ts';
+import type { MapInfo } from '../kernel/kernel.ts';
 import { InnerDescriptors } from './inner-descriptors.ts';
 import { innerHandle } from './inner-kinds.ts';
 import type { InnerMap } from './inner-map.ts';
@@ -22,6 +23,7 @@ import {
   type InnerTemplate,
   shapeOfMap,
 } from './inner-template.ts';
+import { type LiveCodecs, liveCodecs } from './live-types.ts';
 import { MapHandle, type OwnedMap } from './map-handle.ts';
 import type { RawMap } from './raw-map.ts';
 import { checkKind, checkSize } from './typed-map.ts';
@@ -55,6 +57,9 @@ export abstract class OuterMap<K, M extends InnerMap>
   readonly #value: Memory;
   readonly #template: InnerTemplate;
   #shape: InnerShape | null;
+  /** The kernel's id for the types of the inner map that tells the shape; 0 for none. */
+  #typesFrom = 0;
+  #lastTypes: { readonly name: string; readonly codecs: LiveCodecs } | undefined;
   readonly #descriptors: InnerDescriptors;
   /** undefined: not loaded yet; null: the kernel does not take it. */
   #btf: number | null | undefined;
@@ -127,8 +132,8 @@ export abstract class OuterMap<K, M extends InnerMap>
    * Creates a map that fits: of the template's type, sizes and flags, with its types. It is not put
    * in yet, and the caller's to close.
    *
-   * The template is the object's. Where there is no object, it is that of an inner map found inside,
-   * without types.
+   * The template is the object's. Where there is no object, it is that of an inner map found inside;
+   * its types come along where this process may ask for them (CAP_SYS_ADMIN).
    *
    * @throws InnerMismatchError for a number of entries that cannot be
    * @throws SkepError `ERR_SKEP_INNER_UNKNOWN` if there is neither object nor inner map
@@ -288,17 +293,33 @@ export abstract class OuterMap<K, M extends InnerMap>
   /** A handle to an inner map, which takes the descriptor over. */
   #handle(fd: number, name?: string): M {
     const { kernel } = this;
-    const { kind, key, value } = this.#template;
+    const { kind, key, value, live } = this.#template;
     let shape: InnerShape;
+    let codecs: LiveCodecs;
     try {
-      // One inner map is like the other, so any of them tells the shape.
-      shape = this.#shape ??= shapeOfMap(kernel.mapInfo(fd));
+      const info = this.#shape === null || live === true ? kernel.mapInfo(fd) : null;
+      // One inner map is like the other in sizes, so any of them tells them, but not in its types.
+      shape = this.#shape ?? this.#learnShape(info!);
+      codecs =
+        live === true
+          ? this.#liveCodecs(info!)
+          : { key: key ?? bytes(shape.keySize), value: value ?? bytes(shape.valueSize) };
     } catch (error) {
       kernel.close(fd);
       throw error;
     }
-    const codecs = { key: key ?? bytes(shape.keySize), value: value ?? bytes(shape.valueSize) };
     return innerHandle({ kernel, fd, name, ...codecs }, shape.type, kind) as M;
+  }
+
+  /** The kernel's types of an inner map; most have those of the one before. */
+  #liveCodecs(info: MapInfo): LiveCodecs {
+    const { btfId, keyTypeId, valueTypeId } = info;
+    const name = `${btfId} ${keyTypeId} ${valueTypeId}`;
+    // Sizes and type of map are the same in all; ids of BTF are not given out again for long.
+    if (this.#lastTypes?.name !== name) {
+      this.#lastTypes = { name, codecs: liveCodecs(this.kernel, info) };
+    }
+    return this.#lastTypes.codecs;
   }
 
   #knownShape(): InnerShape {
@@ -318,7 +339,7 @@ export abstract class OuterMap<K, M extends InnerMap>
       const fd = this.#openSlot(key);
       if (fd !== undefined) {
         try {
-          return shapeOfMap(this.kernel.mapInfo(fd));
+          return this.#learnShape(this.kernel.mapInfo(fd));
         } finally {
           this.kernel.close(fd);
         }
@@ -327,11 +348,35 @@ export abstract class OuterMap<K, M extends InnerMap>
     return null;
   }
 
+  /** Takes the shape of an inner map, with its types. */
+  #learnShape(info: MapInfo): InnerShape {
+    const { keyTypeId, valueTypeId } = info;
+    this.#typesFrom = info.btfId;
+    this.#shape = { ...shapeOfMap(info), keyTypeId, valueTypeId };
+    return this.#shape;
+  }
+
   #loadBtf(): number | null {
     if (this.#btf === undefined) {
-      this.#btf = this.#template.loadBtf?.() ?? null;
+      this.#btf = this.#template.loadBtf?.() ?? this.#copyBtf();
     }
     return this.#btf;
+  }
+
+  /** Loads the types of the inner map that was found, where this process may read them. */
+  #copyBtf(): number | null {
+    if (this.#typesFrom === 0) {
+      return null;
+    }
+    try {
+      return this.kernel.loadBtf(this.kernel.readBtf(this.#typesFrom));
+    } catch (error) {
+      // Maps work without, as they do in a load.
+      if (error instanceof SyscallError) {
+        return null;
+      }
+      throw error;
+    }
   }
 
   /** Refuses what can never be an inner map, before the kernel does with less to say. */
@@ -424,7 +469,9 @@ export abstract class OuterMap<K, M extends InnerMap>
   #remember({ key, inner }: Entry, fd: number): void {
     const info = inner.info();
     this.#descriptors.put(key, info.id, fd);
-    this.#shape ??= shapeOfMap(info);
+    if (this.#shape === null) {
+      this.#learnShape(info);
+    }
     if (this.#descriptors.size > this.info().maxEntries) {
       // More than there are slots: others have emptied some, which a look-up notices.
       for (const slot of this.#descriptors.slots()) {

@@ -6,8 +6,14 @@ import { perCpu } from '../codec/per-cpu.ts';
 import type { PerCpuValues } from '../codec/per-cpu-values.ts';
 import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
 import type { canBeInner } from './inner-map.ts';
-import type { OpenOptions } from './map-handle.ts';
-import { type CreateOptions, createTyped, handleOf, openTyped } from './standalone.ts';
+import type { OpenByIdOptions, OpenOptions } from './map-handle.ts';
+import {
+  type CreateOptions,
+  createTyped,
+  handleOf,
+  openIndexed,
+  type ValueType,
+} from './standalone.ts';
 import { TypedMap, type TypedSource, type WriteOptions } from './typed-map.ts';
 
 /**
@@ -48,20 +54,33 @@ export class PerCpuArray<V> extends TypedMap<number, PerCpuValues<V>> {
   }
 
   /**
-   * Opens a pinned array with one value per CPU.
+   * Opens a pinned array with one value per CPU. Without types it goes by those that the kernel keeps with the map, which
+   * only CAP_SYS_ADMIN may see, and by bytes where there are none.
    *
    * @param types `value` is one CPU's value
    * @throws SkepError `ERR_SKEP_MAP_KIND` if it is another kind of map, or its values have another
    *   size
    */
-  static openPinned<V>(
+  static openPinned<V = unknown>(
     path: string,
-    types: { readonly value: Codec<V, never> },
+    types?: ValueType<V>,
     options: OpenOptions = {},
   ): PerCpuArray<V> {
     return handleOf<TypedSource<number, V>, PerCpuArray<V>>(
       PerCpuArray,
-      openTyped(path, { key: u32, value: types.value }, options),
+      openIndexed(path, types, options),
+    );
+  }
+
+  /** Opens an array with one value per CPU by the kernel's id for it; see {@link PerCpuArray.openPinned}. Needs CAP_SYS_ADMIN. */
+  static openById<V = unknown>(
+    id: number,
+    types?: ValueType<V>,
+    options: OpenByIdOptions = {},
+  ): PerCpuArray<V> {
+    return handleOf<TypedSource<number, V>, PerCpuArray<V>>(
+      PerCpuArray,
+      openIndexed({ id }, types, options),
     );
   }
 

@@ -4,7 +4,7 @@ import { perCpu } from '../codec/per-cpu.ts';
 import type { PerCpuValues } from '../codec/per-cpu-values.ts';
 import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
 import type { canBeInner } from './inner-map.ts';
-import type { OpenOptions } from './map-handle.ts';
+import type { OpenByIdOptions, OpenOptions } from './map-handle.ts';
 import { type CreateOptions, createTyped, handleOf, openTyped, type Types } from './standalone.ts';
 import { TypedMap, type TypedSource, type WriteOptions } from './typed-map.ts';
 
@@ -54,21 +54,33 @@ export class PerCpuHashMap<K, V> extends TypedMap<K, PerCpuValues<V>> {
   }
 
   /**
-   * Opens a pinned hash with one value per CPU.
+   * Opens a pinned hash with one value per CPU. Without types it goes by those that the kernel keeps with the map, which
+   * only CAP_SYS_ADMIN may see, and by bytes where there are none.
    *
    * @param types `value` is one CPU's value
    * @throws SkepError `ERR_SKEP_MAP_KIND` if it is another kind of map, or its keys or values have
    *   another size
    */
-  static openPinned<K, V>(
+  static openPinned<K = unknown, V = unknown>(
     path: string,
-    types: Types<K, V>,
+    types?: Types<K, V>,
     options: OpenOptions = {},
   ): PerCpuHashMap<K, V> {
-    const { key, value } = types;
     return handleOf<TypedSource<K, V>, PerCpuHashMap<K, V>>(
       PerCpuHashMap,
-      openTyped(path, { key, value }, options),
+      openTyped(path, types, options),
+    );
+  }
+
+  /** Opens a hash with one value per CPU by the kernel's id for it; see {@link PerCpuHashMap.openPinned}. Needs CAP_SYS_ADMIN. */
+  static openById<K = unknown, V = unknown>(
+    id: number,
+    types?: Types<K, V>,
+    options: OpenByIdOptions = {},
+  ): PerCpuHashMap<K, V> {
+    return handleOf<TypedSource<K, V>, PerCpuHashMap<K, V>>(
+      PerCpuHashMap,
+      openTyped({ id }, types, options),
     );
   }
 

@@ -2,8 +2,10 @@
 
 import { linuxKernel } from '../kernel/linux.ts';
 import type { canBeInner } from './inner-map.ts';
+import { watchForLeak } from './leaks.ts';
 import {
   MapHandle,
+  type OpenByIdOptions,
   type OpenOptions,
   type OwnedMap,
   openPin,
@@ -21,12 +23,15 @@ export class RawMap extends MapHandle {
    * @internal
    */
   static adopt(map: OwnedMap): RawMap {
+    let handle: RawMap;
     try {
-      return new RawMap(map);
+      handle = new RawMap(map);
     } catch (error) {
       map.kernel.close(map.fd);
       throw error;
     }
+    watchForLeak(handle, RawMap.adopt);
+    return handle;
   }
 
   /**
@@ -39,7 +44,7 @@ export class RawMap extends MapHandle {
   }
 
   /** Opens the map with this id. Needs CAP_SYS_ADMIN. @throws SyscallError `ENOENT` if there is none */
-  static openById(id: number, options: Omit<OpenOptions, 'access'> = {}): RawMap {
+  static openById(id: number, options: OpenByIdOptions = {}): RawMap {
     const kernel = options.kernel ?? linuxKernel();
     return RawMap.adopt({ kernel, fd: kernel.openMapById(id) });
   }

@@ -2,7 +2,7 @@
 
 import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
 import { createKeyless, type KeylessSource, openKeyless, type ValueType } from './keyless-map.ts';
-import type { OpenOptions } from './map-handle.ts';
+import type { OpenByIdOptions, OpenOptions } from './map-handle.ts';
 import { PushPopMap } from './push-pop-map.ts';
 import { type CreateOptions, handleOf } from './standalone.ts';
 
@@ -32,12 +32,26 @@ export class Stack<V> extends PushPopMap<V> {
   }
 
   /**
-   * Opens a pinned stack.
+   * Opens a pinned stack. Without types it goes by those that the kernel keeps with the map, which
+   * only CAP_SYS_ADMIN may see, and by bytes where there are none.
    *
    * @throws SkepError `ERR_SKEP_MAP_KIND` if it is another kind of map, or its values have another
    *   size
    */
-  static openPinned<V>(path: string, types: ValueType<V>, options: OpenOptions = {}): Stack<V> {
-    return handleOf<KeylessSource<V>, Stack<V>>(Stack, openKeyless(path, types.value, options));
+  static openPinned<V = unknown>(
+    path: string,
+    types?: ValueType<V>,
+    options: OpenOptions = {},
+  ): Stack<V> {
+    return handleOf<KeylessSource<V>, Stack<V>>(Stack, openKeyless(path, types, options));
+  }
+
+  /** Opens a stack by the kernel's id for it; see {@link Stack.openPinned}. Needs CAP_SYS_ADMIN. */
+  static openById<V = unknown>(
+    id: number,
+    types?: ValueType<V>,
+    options: OpenByIdOptions = {},
+  ): Stack<V> {
+    return handleOf<KeylessSource<V>, Stack<V>>(Stack, openKeyless({ id }, types, options));
   }
 }

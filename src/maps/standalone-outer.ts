@@ -1,4 +1,4 @@
-/** Maps of maps without an object: created with a template, or opened from a pin. */
+/** Maps of maps without an object: created with a template, or opened from a pin or by id. */
 
 import type { Codec } from '../codec/codec.ts';
 import { linuxKernel } from '../kernel/linux.ts';
@@ -6,9 +6,9 @@ import type { BPF_MAP_TYPE } from '../uapi/map-types.ts';
 import { createMap, kernelName } from './create-map.ts';
 import type { CreatingKind, InnerKind } from './inner-kinds.ts';
 import { shapeOfMap } from './inner-template.ts';
-import { type OpenOptions, openPin } from './map-handle.ts';
+import { type MapPlace, type OpenOptions, openPlace } from './map-handle.ts';
 import type { OuterSource } from './outer-map.ts';
-import type { CreateOptions } from './standalone.ts';
+import { type CreateOptions, kernelCodecs } from './standalone.ts';
 
 /** What the inner maps of a map are: the class of their handles, and their types. */
 export interface InnerTypes<C extends InnerKind, K, V> {
@@ -53,14 +53,28 @@ export function createOuter<K, C extends CreatingKind, IK, IV>(
   }
 }
 
-/** Opens a pin as a map of maps. What its inner maps are created with, an inner map has to show. */
+/** The types of a map of maps: of its keys, and of its inner maps. */
+export interface OuterTypes<K, C extends InnerKind, IK, IV> {
+  readonly key: Codec<K, never>;
+  readonly inner: InnerTypes<C, IK, IV>;
+}
+
+/**
+ * Opens a map of maps. What its inner maps are created with, an inner map has to show.
+ *
+ * @param types undefined: by what the kernel keeps with each inner map; keys have no types there
+ */
 export function openOuter<K, C extends InnerKind, IK, IV>(
-  path: string,
-  key: Codec<K, never>,
-  inner: InnerTypes<C, IK, IV>,
+  place: MapPlace,
+  types: OuterTypes<K, C, IK, IV> | undefined,
   options: OpenOptions,
 ): OuterSource<K> {
-  return { ...openPin(path, options), key, inner: { shape: null, ...codecsOf(inner) } };
+  const map = openPlace(place, options);
+  if (types !== undefined) {
+    return { ...map, key: types.key, inner: { shape: null, ...codecsOf(types.inner) } };
+  }
+  const { key } = kernelCodecs(map);
+  return { ...map, key: key as Codec<K, never>, inner: { shape: null, live: true } };
 }
 
 function codecsOf({ kind, key, value }: InnerTypes<InnerKind, unknown, unknown>) {

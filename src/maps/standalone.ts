@@ -1,15 +1,32 @@
-/** Typed maps without an object: created, or opened from a pin, with codecs given by the caller. */
+/**
+ * Typed maps without an object: created, or opened from a pin or by id, with codecs given by the
+ * caller, or by the types that the kernel keeps.
+ */
 
 import type { Codec } from '../codec/codec.ts';
+import { u32 } from '../codec/numbers.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import { linuxKernel } from '../kernel/linux.ts';
 import { createMap, kernelName } from './create-map.ts';
-import { type MapHandle, type OpenOptions, openPin } from './map-handle.ts';
+import { watchForLeak } from './leaks.ts';
+import { liveCodecs } from './live-types.ts';
+import {
+  type MapHandle,
+  type MapPlace,
+  type OpenOptions,
+  type OwnedMap,
+  openPlace,
+} from './map-handle.ts';
 import type { TypedSource } from './typed-map.ts';
 
 /** The types of keys and values. */
 export interface Types<K, V> {
   readonly key: Codec<K, never>;
+  readonly value: Codec<V, never>;
+}
+
+/** The type of values, where keys have none or one of their own. */
+export interface ValueType<V> {
   readonly value: Codec<V, never>;
 }
 
@@ -51,13 +68,53 @@ export function createTyped<K, V>(
   return { kernel, fd, ...types, name: options.name };
 }
 
-/** Opens a pin as a typed map. */
+/**
+ * Opens a map as a typed one.
+ *
+ * @param types undefined: those that the kernel keeps with the map, bytes where it has none
+ * @throws TypeError for types that are no codecs, before anything is opened
+ * @throws SyscallError `EPERM` if the kernel would have to be asked for types, without CAP_SYS_ADMIN
+ */
 export function openTyped<K, V>(
-  path: string,
-  types: Types<K, V>,
+  place: MapPlace,
+  types: Types<K, V> | undefined,
   options: OpenOptions,
 ): TypedSource<K, V> {
-  return { ...openPin(path, options), ...types };
+  if (types !== undefined && !(isCodec(types.key) && isCodec(types.value))) {
+    throw new TypeError(
+      'the types of a map are codecs, as in { key: u32, value: u64 }; options come behind them',
+    );
+  }
+  const map = openPlace(place, options);
+  if (types !== undefined) {
+    return { ...map, key: types.key, value: types.value };
+  }
+  return { ...map, ...(kernelCodecs(map) as Types<K, V>) };
+}
+
+/** Opens a map whose keys are indices; see {@link openTyped}. */
+export function openIndexed<V>(
+  place: MapPlace,
+  types: ValueType<V> | undefined,
+  options: OpenOptions,
+): TypedSource<number, V> {
+  const both = types === undefined ? undefined : { key: u32, value: types.value };
+  return openTyped<number, V>(place, both, options);
+}
+
+/** Whether a caller who is not checked by TypeScript has given a codec. */
+function isCodec(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && 'sizeBytes' in value;
+}
+
+/** The codecs of an open map by the kernel's types; the map is closed if there is no telling. */
+export function kernelCodecs({ kernel, fd }: OwnedMap): Types<unknown, unknown> {
+  try {
+    return liveCodecs(kernel, kernel.mapInfo(fd));
+  } catch (error) {
+    kernel.close(fd);
+    throw error;
+  }
 }
 
 /** Makes a handle of an open map, and closes the map if that fails. */
@@ -65,10 +122,13 @@ export function handleOf<
   S extends { readonly kernel: Kernel; readonly fd: number },
   M extends MapHandle,
 >(kind: new (source: S) => M, source: S): M {
+  let handle: M;
   try {
-    return new kind(source);
+    handle = new kind(source);
   } catch (error) {
     source.kernel.close(source.fd);
     throw error;
   }
+  watchForLeak(handle, handleOf);
+  return handle;
 }

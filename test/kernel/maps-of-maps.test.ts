@@ -659,7 +659,7 @@ describeKernel('a new inner map', () => {
     ['lpm_trie', 'LpmTrie'],
     ['queue', 'Queue'],
     ['bloom_filter', 'BloomFilter'],
-    ['ringbuf', 'RawMap'],
+    ['ringbuf', 'RingBuffer'],
     ['perf_event_array', 'RawMap'],
   ])('fits for every kind: %s, as %s', (type, kind) => {
     using app = loadUnpinned('nested/inner-kinds');

@@ -1,8 +1,11 @@
 /** Handles on the running kernel: bytes in, bytes out, and what happens after close. */
 
 import { expect, it } from 'vitest';
+import { bytes } from '../../src/codec/by-hand.ts';
 import { linuxKernel } from '../../src/kernel/linux.ts';
 import { load } from '../../src/loader/load.ts';
+import { ArrayMap } from '../../src/maps/array-map.ts';
+import { HashMap } from '../../src/maps/hash-map.ts';
 import { RawMap } from '../../src/maps/raw-map.ts';
 import { openFixture } from '../support/fixtures.ts';
 import { describeKernel, pinDirectory } from '../support/kernel.ts';
@@ -131,17 +134,57 @@ describeKernel('a raw map', () => {
     expect(kept.closed).toBe(true);
   });
 
-  it('refuses memory that is shared between threads, or gone', () => {
+  it('copies small values that are shared between threads, and refuses large ones', () => {
     const app = loadUnpinned('demo');
     const map = app.maps.get('tenant_zero')!;
-    const shared = new Uint8Array(new SharedArrayBuffer(8));
-    expect(() => map.set(new Uint8Array(2), shared as unknown as Uint8Array)).toThrow(
-      /shared memory/,
-    );
+    const shared = new Uint8Array(new SharedArrayBuffer(65)) as unknown as Uint8Array<ArrayBuffer>;
+    shared.fill(7);
+    map.set(new Uint8Array(2), shared.subarray(0, 8));
+    expect(map.get(new Uint8Array(2))).toEqual(new Uint8Array(8).fill(7));
+    app.close();
+    const large = ArrayMap.create({ value: bytes(65), maxEntries: 1 });
+    expect(() => linuxKernel().update(large.fd, u32(0), shared, 0)).toThrow(/shared memory/);
+    large.close();
+  });
+
+  it('refuses values whose memory is gone', () => {
+    const app = loadUnpinned('demo');
+    const map = app.maps.get('tenant_zero')!;
     const gone = new Uint8Array(8);
     structuredClone(gone.buffer, { transfer: [gone.buffer] });
     expect(() => map.set(new Uint8Array(2), gone)).toThrow(RangeError);
+    expect(() => linuxKernel().update(map.fd, new Uint8Array(2), gone, 0)).toThrow(/has 0 bytes/);
+    expect(() => linuxKernel().lookup(map.fd, new Uint8Array(2), gone, 0)).toThrow(/has 0 bytes/);
+    expect(() => linuxKernel().delete(map.fd, gone)).toThrow(/has 0 bytes/);
     app.close();
+  });
+
+  it.each([
+    [1, 1],
+    [64, 64],
+    [65, 1],
+    [1, 65],
+    [200, 300],
+  ])('keeps every byte of keys of %i and values of %i bytes', (keyBytes, valueBytes) => {
+    using map = HashMap.create({
+      key: bytes(keyBytes),
+      value: bytes(valueBytes),
+      maxEntries: 8,
+    });
+    const keys = [1, 2].map((seed) => Uint8Array.from({ length: keyBytes }, (_, at) => at + seed));
+    const values = [3, 4].map((seed) =>
+      Uint8Array.from({ length: valueBytes }, (_, at) => at * 3 + seed),
+    );
+    keys.forEach((key, index) => {
+      map.set(key, values[index]!);
+    });
+    const raw = RawMap.openById(map.info().id);
+    expect(keys.map((key) => raw.get(key))).toEqual(values);
+    expect(keys.map((key) => map.get(key))).toEqual(values);
+    expect([...raw.keys()].map(String).sort()).toEqual(keys.map(String).sort());
+    expect(raw.delete(keys[0]!)).toBe(true);
+    expect([...raw.keys()]).toEqual([keys[1]]);
+    raw.close();
   });
 
   it('refuses what only looks like bytes', () => {

@@ -5,7 +5,7 @@
 
 import { describe, expect, it } from 'vitest';
 import { dataKernelName } from '../../src/loader/data-name.ts';
-import { ringBufferBytes } from '../../src/loader/shapes.ts';
+import { ringBufferBytes } from '../../src/maps/ring-size.ts';
 import type { DataSection } from '../../src/obj/data.ts';
 import type { MapDefinition } from '../../src/obj/map-definition.ts';
 import { BPF_MAP_TYPE } from '../../src/uapi/map-types.ts';

@@ -1,0 +1,43 @@
+/**
+ * A 64-bit position in memory shared with the kernel, which only grows.
+ *
+ * Its lower half is enough to compute with: as a signed number, differences are right modulo 2^32,
+ * which no buffer reaches, and V8 keeps such numbers without allocating.
+ */
+
+const BITS_32 = 32n;
+
+/** A position, loaded and stored as the kernel does: what was written before it is there. */
+export class SharedPosition {
+  readonly #halves: Int32Array;
+  /** The same memory, for the one store in 4 GiB that changes its upper half. */
+  readonly #whole: BigUint64Array;
+  /** Which half is the lower one. */
+  readonly #low: number;
+
+  /** @param offset in bytes, a multiple of 8 */
+  constructor(memory: ArrayBuffer, offset: number, littleEndian: boolean) {
+    this.#halves = new Int32Array(memory, offset, 2);
+    this.#whole = new BigUint64Array(memory, offset, 1);
+    this.#low = littleEndian ? 0 : 1;
+  }
+
+  /** The lower half. */
+  load(): number {
+    return Atomics.load(this.#halves, this.#low);
+  }
+
+  /**
+   * Moves it on. The kernel must never see half of a new position.
+   *
+   * @param previous its lower half so far
+   */
+  store(next: number, previous: number): void {
+    if (next >= 0 && previous < 0) {
+      const upper = (Atomics.load(this.#whole, 0) >> BITS_32) + 1n;
+      Atomics.store(this.#whole, 0, (upper << BITS_32) | BigInt(next));
+    } else {
+      Atomics.store(this.#halves, this.#low, next);
+    }
+  }
+}

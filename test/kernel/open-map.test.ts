@@ -1,0 +1,317 @@
+/** Maps opened without types: classes and codecs from what the kernel says of a map. */
+
+import { spawnSync } from 'node:child_process';
+import { expect, expectTypeOf, it } from 'vitest';
+import { bytes } from '../../src/codec/aggregates.ts';
+import { u16, u32, u64 } from '../../src/codec/numbers.ts';
+import { PerCpuValues } from '../../src/codec/per-cpu-values.ts';
+import { load } from '../../src/loader/load.ts';
+import { Arena } from '../../src/maps/arena.ts';
+import { ArrayMap } from '../../src/maps/array-map.ts';
+import { ArrayOfMaps } from '../../src/maps/array-of-maps.ts';
+import { BloomFilter } from '../../src/maps/bloom-filter.ts';
+import { CgroupArray } from '../../src/maps/cgroup-array.ts';
+import { CgroupStorage } from '../../src/maps/cgroup-storage.ts';
+import { CpuMap } from '../../src/maps/cpu-map.ts';
+import { DevMap } from '../../src/maps/dev-map.ts';
+import { DevMapHash } from '../../src/maps/dev-map-hash.ts';
+import { HashMap } from '../../src/maps/hash-map.ts';
+import { HashOfMaps } from '../../src/maps/hash-of-maps.ts';
+import type { InnerMap } from '../../src/maps/inner-map.ts';
+import { InodeStorage } from '../../src/maps/inode-storage.ts';
+import { LegacyCgroupStorage } from '../../src/maps/legacy-cgroup-storage.ts';
+import { LegacyPerCpuCgroupStorage } from '../../src/maps/legacy-per-cpu-cgroup-storage.ts';
+import { LpmTrie } from '../../src/maps/lpm-trie.ts';
+import { openMap } from '../../src/maps/open-map.ts';
+import { PerCpuArray } from '../../src/maps/per-cpu-array.ts';
+import { PerCpuHashMap } from '../../src/maps/per-cpu-hash-map.ts';
+import { PerfEventArray } from '../../src/maps/perf-event-array.ts';
+import { ProgramArray } from '../../src/maps/program-array.ts';
+import { Queue } from '../../src/maps/queue.ts';
+import { RawMap } from '../../src/maps/raw-map.ts';
+import { ReusePortSockArray } from '../../src/maps/reuse-port-sock-array.ts';
+import { RingBuffer } from '../../src/maps/ring-buffer.ts';
+import { SkStorage } from '../../src/maps/sk-storage.ts';
+import { SockHash } from '../../src/maps/sock-hash.ts';
+import { SockMap } from '../../src/maps/sock-map.ts';
+import { Stack } from '../../src/maps/stack.ts';
+import { StackTrace } from '../../src/maps/stack-trace.ts';
+import { TaskStorage } from '../../src/maps/task-storage.ts';
+import { UserRingBuffer } from '../../src/maps/user-ring-buffer.ts';
+import { XskMap } from '../../src/maps/xsk-map.ts';
+import { ROOT } from '../cli/skep.ts';
+import { openFixture } from '../support/fixtures.ts';
+import { describeKernel, pinDirectory } from '../support/kernel.ts';
+
+const hasSetpriv = spawnSync('setpriv', ['--version']).error === undefined;
+
+describeKernel('a map opened without types', () => {
+  const directory = pinDirectory();
+
+  /** Loads an object, its maps pinned in the directory of this test. */
+  function loadPinned(name: string) {
+    return load(openFixture(name), { pinDirectory: directory.path, pinAll: true });
+  }
+
+  it('has those of its object, which the kernel keeps: by pin and by id', () => {
+    using app = loadPinned('demo');
+    const path = `${directory.path}/flows`;
+    const { id } = app.maps.get('flows')!.info();
+    const key = {
+      source: Uint8Array.of(10, 0, 0, 1),
+      destination: Uint8Array.of(10, 0, 0, 2),
+      source_port: 1,
+      destination_port: 2,
+      protocol: 6,
+      padding: new Uint8Array(3),
+    };
+    const value = { packets: 2n ** 60n, bytes: 2n, first_seen: 3n, last_seen: 4n };
+    app.map('flows', HashMap<typeof key, typeof value>).set(key, value);
+
+    using byPath = HashMap.openPinned(path);
+    expectTypeOf(byPath).toEqualTypeOf<HashMap<unknown, unknown>>();
+    expect(byPath.snapshot()).toEqual([[key, value]]);
+    using byId = HashMap.openById(id);
+    expect(byId.get(key)).toEqual(value);
+    for (const place of [path, { id }]) {
+      using map = openMap(place);
+      expect(map).toBeInstanceOf(HashMap);
+      expect((map as HashMap<unknown, unknown>).snapshot()).toEqual([[key, value]]);
+      expect(map.pinPath).toBe(place === path ? path : null);
+    }
+    // Types that are given count for more, and nobody has to be asked.
+    using raw = HashMap.openById(id, { key: bytes(16), value: bytes(32) });
+    expectTypeOf(raw).toEqualTypeOf<HashMap<Uint8Array, Uint8Array>>();
+    expect([...raw.keys()][0]).toHaveLength(16);
+  });
+
+  it('is written with what the object calls its values', () => {
+    using app = loadPinned('demo');
+    using flows = HashMap.openPinned(`${directory.path}/flows`);
+    const key = { ...blankKey(), source_port: 70_000 };
+    expect(() => flows.set(key, {})).toThrow(/^source_port: expected u16/);
+    expect(app.maps.get('flows')?.info().btfId).toBeGreaterThan(0);
+  });
+
+  it.each<[string, unknown]>([
+    ['hash', HashMap],
+    ['lru_hash', HashMap],
+    ['array', ArrayMap],
+    ['percpu_hash', PerCpuHashMap],
+    ['lru_percpu_hash', PerCpuHashMap],
+    ['percpu_array', PerCpuArray],
+    ['lpm_trie', LpmTrie],
+    ['queue', Queue],
+    ['stack', Stack],
+    ['bloom_filter', BloomFilter],
+    ['array_of_maps', ArrayOfMaps],
+    ['hash_of_maps', HashOfMaps],
+    ['prog_array', ProgramArray],
+    ['cgroup_array', CgroupArray],
+    ['stack_trace', StackTrace],
+    ['devmap', DevMap],
+    ['devmap_hash', DevMapHash],
+    ['cpumap', CpuMap],
+    ['xskmap', XskMap],
+    ['sockmap', SockMap],
+    ['sockhash', SockHash],
+    ['reuseport_sockarray', ReusePortSockArray],
+    ['sk_storage', SkStorage],
+    ['inode_storage', InodeStorage],
+    ['task_storage', TaskStorage],
+    ['cgrp_storage', CgroupStorage],
+    ['cgroup_storage', LegacyCgroupStorage],
+    ['percpu_cgroup_storage', LegacyPerCpuCgroupStorage],
+    ['arena', Arena],
+    ['ringbuf', RingBuffer],
+    ['user_ringbuf', UserRingBuffer],
+    ['perf_event_array', PerfEventArray],
+  ])('of type %s is one of its class', (type, kind) => {
+    using app = loadPinned(`types/${type}`);
+    const name = `${type}_map`;
+    using map = openMap(`${directory.path}/${name}`);
+    expect(map.constructor).toBe(kind);
+    expect(map.info().id).toBe(app.maps.get(name)?.info().id);
+  });
+
+  it('has one value per CPU where it is a per-CPU map', () => {
+    using app = loadPinned('types/percpu_hash');
+    app.map('percpu_hash_map', PerCpuHashMap<number, bigint>).fill(7, 5n);
+    using map = PerCpuHashMap.openPinned(`${directory.path}/percpu_hash_map`);
+    const values = map.get(7);
+    expect(values).toBeInstanceOf(PerCpuValues);
+    expect(values?.[0]).toBe(5n);
+    using byId = PerCpuHashMap.openById(map.info().id);
+    expect([...byId.keys()]).toEqual([7]);
+  });
+
+  it('has indices where it is an array, and addresses where it is a trie, with or without BTF', () => {
+    using owner = ArrayMap.create({ value: u64, maxEntries: 2 });
+    using array = ArrayMap.openById(owner.info().id);
+    expect(array.snapshot()).toEqual([
+      [0, new Uint8Array(8)],
+      [1, new Uint8Array(8)],
+    ]);
+    using perCpu = PerCpuArray.create({ value: u64, maxEntries: 1 });
+    using perCpuById = PerCpuArray.openById(perCpu.info().id);
+    expect(perCpuById.get(0)?.[0]).toEqual(new Uint8Array(8));
+
+    using app = loadPinned('types/lpm_trie');
+    app.map('lpm_trie_map', LpmTrie<number>).set('10.0.0.0/8', 1);
+    using trie = LpmTrie.openPinned(`${directory.path}/lpm_trie_map`);
+    expect(trie.get('10.1.2.3')).toBe(1);
+    using bare = RawMap.adopt({ kernel: trie.kernel, fd: trie.kernel.createMap(BARE_TRIE) });
+    using bareTrie = LpmTrie.openById(bare.info().id);
+    bareTrie.set('10.0.0.0/8', Uint8Array.of(1, 2, 3, 4));
+    expect(bareTrie.get('10.1.2.3')).toEqual(Uint8Array.of(1, 2, 3, 4));
+  });
+
+  it('is bytes where the kernel keeps no types', () => {
+    using owner = HashMap.create({ key: u32, value: u16, maxEntries: 4 });
+    owner.set(1, 0x0203);
+    using map = HashMap.openById(owner.info().id);
+    const key = new Uint8Array(Uint32Array.of(1).buffer);
+    expect(map.snapshot()).toEqual([[key, new Uint8Array(Uint16Array.of(0x0203).buffer)]]);
+    using tasks = Queue.create({ value: u16, maxEntries: 4 });
+    tasks.push(0x0203);
+    using queue = Queue.openById(tasks.info().id);
+    expect(queue.pop()).toEqual(new Uint8Array(Uint16Array.of(0x0203).buffer));
+    using stack = Stack.create({ value: u16, maxEntries: 4 });
+    using seen = BloomFilter.create({ value: u32, maxEntries: 4 });
+    using stackById = Stack.openById(stack.info().id);
+    using seenById = BloomFilter.openById(seen.info().id);
+    expect(stackById.peek()).toBeUndefined();
+    expect(seenById.has(new Uint8Array(4))).toBe(false);
+  });
+
+  it('is refused by another class, and nothing stays open', () => {
+    using owner = HashMap.create({ key: u32, value: u16, maxEntries: 4 });
+    const { id } = owner.info();
+    expect(() => ArrayMap.openById(id)).toThrow(/ArrayMap is for array/);
+    expect(() => HashOfMaps.openById(id)).toThrow(/HashOfMaps is for hash_of_maps/);
+    expect(() => Queue.openById(id)).toThrow(/Queue is for queue/);
+    expect(() => HashMap.openById(0xffff_ffff)).toThrow(/ENOENT/);
+    expect(() => openMap({ id: -1 })).toThrow(TypeError);
+    expect(() => openMap(5 as never)).toThrow(TypeError);
+    expect(() => openMap(`${directory.path}/nothing`)).toThrow(/ENOENT/);
+  });
+});
+
+describeKernel('a map of maps opened without types', () => {
+  const directory = pinDirectory();
+
+  function contents(map: InnerMap | undefined): unknown {
+    using inner = map as HashMap<unknown, unknown>;
+    return inner.snapshot();
+  }
+
+  it('has the types of each inner map, and makes more of the same', () => {
+    using app = load(openFixture('nested/hash-of-maps'), {
+      pinDirectory: directory.path,
+      pinAll: true,
+    });
+    app.map('left', HashMap<number, bigint>).set(5, 50n);
+    using outer = HashOfMaps.openPinned(`${directory.path}/outer`);
+    expectTypeOf(outer).toEqualTypeOf<HashOfMaps<Uint8Array, InnerMap>>();
+    const key = new Uint8Array(Uint32Array.of(1).buffer);
+    expect(contents(outer.get(key))).toEqual([[5, 50n]]);
+    using made = outer.createInner() as HashMap<unknown, unknown>;
+    expect(made.info()).toMatchObject({ keySize: 4, valueSize: 8, maxEntries: 64 });
+    expect(made.info().btfId).toBeGreaterThan(0);
+    made.set(6, 60n);
+    outer.set(key, made);
+    using typed = app.map('outer', HashOfMaps<number, HashMap<number, bigint>>);
+    expect(contents(typed.get(1))).toEqual([[6, 60n]]);
+    using again = openMap({ id: outer.info().id }) as HashOfMaps<Uint8Array, InnerMap>;
+    expect(contents(again.get(key))).toEqual([[6, 60n]]);
+  });
+
+  it('takes inner maps with types of their own, each as its own', () => {
+    using outer = ArrayOfMaps.create({
+      inner: { kind: HashMap, key: u32, value: u64, maxEntries: 64 },
+      maxEntries: 2,
+    });
+    using app = load(openFixture('nested/hash-of-maps'), {
+      pinDirectory: directory.path,
+      pinAll: true,
+    });
+    using typed = app.map('left', HashMap<number, bigint>);
+    using plain = HashMap.create({ key: u32, value: u64, maxEntries: 64 });
+    outer.set(0, typed.set(1, 2n)).set(1, plain.set(1, 2n));
+    using opened = ArrayOfMaps.openById(outer.info().id);
+    const one = new Uint8Array(Uint32Array.of(1).buffer);
+    const two = new Uint8Array(BigUint64Array.of(2n).buffer);
+    expect(Array.from(opened, ([index, inner]) => [index, contents(inner)])).toEqual([
+      [0, [[1, 2n]]],
+      [1, [[one, two]]],
+    ]);
+  });
+
+  it('makes inner maps with a spin lock, which fit only with their types', () => {
+    using app = load(openFixture('nested/spin-lock'), {
+      pinDirectory: directory.path,
+      pinAll: true,
+    });
+    using outer = HashOfMaps.openPinned(`${directory.path}/guarded_outer`);
+    const [key] = [...outer.keys()];
+    const shape = app.maps.get('guarded_inner')!.info();
+    using bare = HashMap.create({
+      key: bytes(shape.keySize),
+      value: bytes(shape.valueSize),
+      maxEntries: shape.maxEntries,
+    });
+    expect(() => outer.set(key!, bare as InnerMap)).toThrow(
+      expect.objectContaining({ code: 'ERR_SKEP_INNER_MISMATCH' }),
+    );
+    using made = outer.createInner();
+    expect(made.info().btfId).toBeGreaterThan(0);
+    outer.set(key!, made);
+    expect([...outer.ids()]).toEqual([[key, made.info().id]]);
+  });
+});
+
+describeKernel('without CAP_SYS_ADMIN', () => {
+  const directory = pinDirectory();
+
+  it.skipIf(!hasSetpriv)('a map with types asks for them, and one without opens', () => {
+    using app = load(openFixture('types/hash'), { pinDirectory: directory.path, pinAll: true });
+    using plain = HashMap.create({ key: u32, value: u64, maxEntries: 1 });
+    plain.pin(`${directory.path}/plain`);
+    const script = `
+      import { HashMap } from '${ROOT}/dist/maps/hash-map.js';
+      import { openMap } from '${ROOT}/dist/maps/open-map.js';
+      import { u32, u64 } from '${ROOT}/dist/codec/numbers.js';
+      const typed = '${directory.path}/hash_map';
+      for (const open of [() => HashMap.openPinned(typed), () => openMap(typed)]) {
+        try { open(); } catch (error) { console.log(error.errnoName, error.message); }
+      }
+      console.log(HashMap.openPinned(typed, { key: u32, value: u64 }).count());
+      console.log(openMap('${directory.path}/plain').constructor.name);`;
+    const { stdout, stderr } = spawnSync(
+      'setpriv',
+      [
+        ...['--bounding-set=-sys_admin', '--inh-caps=-sys_admin'],
+        ...[process.execPath, '--input-type=module', '--eval', script],
+      ],
+      { encoding: 'utf8' },
+    );
+    expect(stderr).toBe('');
+    const refusal =
+      'EPERM types of map "hash_map": BPF_BTF_GET_FD_BY_ID failed with EPERM (asking the kernel for the types of a map needs CAP_SYS_ADMIN; pass them instead, as in HashMap.openPinned(path, { key: u32, value: u64 }))';
+    expect(stdout.split('\n')).toEqual([refusal, refusal, '0', 'HashMap', '']);
+    expect(app.maps.size).toBe(1);
+  });
+});
+
+/** `struct bpf_lpm_trie_key` with four bytes of data; tries want BPF_F_NO_PREALLOC. */
+const BARE_TRIE = {
+  ...{ type: 11, keySize: 8, valueSize: 4, maxEntries: 4, flags: 1, name: '' },
+  ...{ numaNode: 0, mapExtra: 0n, innerMapFd: null, btf: null },
+};
+
+function blankKey() {
+  return {
+    ...{ source: new Uint8Array(4), destination: new Uint8Array(4), padding: new Uint8Array(3) },
+    ...{ source_port: 0, destination_port: 0, protocol: 0 },
+  };
+}
