@@ -1,18 +1,16 @@
 /** `skep map list`, `show`, `pin` and `unpin`: the maps of the running kernel. */
 
-import { SyscallError } from '../errors.ts';
-import { linuxKernel } from '../kernel/linux.ts';
-import { RawMap } from '../maps/raw-map.ts';
 import { type ListedMap, listedMap, type ShownMap, shownMap } from './kernel-map.ts';
+import { eachMap, openRaw, titleOf } from './map-place.ts';
+import type { JsonOption } from './map-program.ts';
 import { entriesText, flagsText, mapExtraText } from './map-words.ts';
-import type { JsonOption } from './program.ts';
 import { type Column, renderTable } from './table.ts';
 import { print, printable, printJson, standardOutput, type Terminal } from './terminal.ts';
-import { CommandError, type MapReference, parseMapReference } from './usage.ts';
+import { CommandError, parseMapReference } from './usage.ts';
 
 /** Prints all maps of the kernel. @throws SyscallError `EPERM` without CAP_SYS_ADMIN */
 export function listMaps(options: JsonOption): void {
-  const maps = [...eachMap()];
+  const maps = Array.from(eachMap(listedMap));
   if (options.json) {
     printJson({ format: 1, maps });
   } else if (maps.length === 0) {
@@ -25,7 +23,7 @@ export function listMaps(options: JsonOption): void {
 
 /** Prints one map. @throws UsageError, SyscallError `ENOENT` if there is none */
 export function showMap(words: readonly string[], options: JsonOption): void {
-  const map = openMap(parseMapReference(words, 0).map);
+  const map = openRaw(parseMapReference(words, 0).map);
   try {
     const shown = shownMap(map);
     if (options.json) {
@@ -42,7 +40,7 @@ export function showMap(words: readonly string[], options: JsonOption): void {
 export function pinMap(words: readonly string[]): void {
   const { map: reference, rest } = parseMapReference(words, 1);
   const path = rest[0]!;
-  const map = openMap(reference);
+  const map = openRaw(reference);
   try {
     map.pin(path);
     print(`pinned ${titleOf(map)} at ${printable(path)}\n`);
@@ -57,7 +55,7 @@ export function pinMap(words: readonly string[]): void {
  * @throws SyscallError `ENOENT` if there is no pin, `EINVAL` if it is not a map's
  */
 export function unpinMap(path: string): void {
-  const map = openMap({ by: 'path', path });
+  const map = openRaw({ by: 'path', path });
   try {
     if (!map.unpin()) {
       throw new CommandError(`${path}: the pin was removed by somebody else meanwhile`);
@@ -65,41 +63,6 @@ export function unpinMap(path: string): void {
     print(`unpinned ${titleOf(map)} from ${printable(path)}\n`);
   } finally {
     map.close();
-  }
-}
-
-/** Opens the map that the command line names; the caller closes it. Reading is all it is for. */
-export function openMap(reference: MapReference): RawMap {
-  return reference.by === 'id'
-    ? RawMap.openById(reference.id)
-    : RawMap.openPinned(reference.path, { access: 'read-only' });
-}
-
-/** A map by its name, for messages: `"flows" (hash, id 12)`. */
-export function titleOf(map: RawMap): string {
-  const { id, typeName } = map.info();
-  return map.name === '' ? `map ${id} (${typeName})` : `"${map.name}" (${typeName}, id ${id})`;
-}
-
-/** The maps of the kernel, by ascending id, each open only while it is looked at. */
-function* eachMap(): Generator<ListedMap> {
-  const kernel = linuxKernel();
-  for (let id = kernel.nextMapId(0); id !== null; id = kernel.nextMapId(id)) {
-    let map: RawMap;
-    try {
-      map = RawMap.openById(id);
-    } catch (error) {
-      if (error instanceof SyscallError && error.errnoName === 'ENOENT') {
-        // Gone since its id was told.
-        continue;
-      }
-      throw error;
-    }
-    try {
-      yield listedMap(map);
-    } finally {
-      map.close();
-    }
   }
 }
 

@@ -5,6 +5,7 @@
 
 import { readFileSync } from 'node:fs';
 import { Command, Option } from 'commander';
+import { addMap } from './map-program.ts';
 import { print, printable, printError } from './terminal.ts';
 import { collectNumber, collectPath } from './usage.ts';
 
@@ -22,20 +23,6 @@ export interface LoadCommandOptions {
   readonly plan?: true;
   readonly json?: true;
 }
-
-/** Options of the commands on maps that print data. */
-export interface JsonOption {
-  readonly json?: true;
-}
-
-/** Options of `skep map dump`. */
-export interface DumpOptions extends JsonOption {
-  /** Bytes, even where the kernel knows the types. */
-  readonly raw?: true;
-}
-
-const MAP_HELP = `
-MAP is the path of a pin, or two words: id N, with N decimal or 0x hex.`;
 
 const EXIT_HELP = `
 Exit status: 0 done, 1 failed, 2 wrong usage. Data goes to stdout, all else to
@@ -138,134 +125,6 @@ Examples:
     .action(async (file: string, options: LoadCommandOptions) => {
       const { loadCommand } = await import('./load-command.ts');
       loadCommand(file, options);
-    });
-}
-
-/** `skep map` and the commands below it. */
-function addMap(program: Command): void {
-  const map = program
-    .command('map')
-    .summary('list, show, dump, pin and unpin maps of the kernel')
-    .description('Works with the maps of the running kernel, whoever created them.')
-    .addHelpText(
-      'after',
-      `${MAP_HELP}
-
-Examples:
-  skep map list
-  skep map show id 12
-  skep map dump /sys/fs/bpf/demo/flows --json
-  skep map pin id 12 /sys/fs/bpf/demo/flows
-  skep map unpin /sys/fs/bpf/demo/flows`,
-    );
-  addMapList(map);
-  addMapShow(map);
-  addMapDump(map);
-  addMapPin(map);
-}
-
-function addMapList(map: Command): void {
-  map
-    .command('list')
-    .summary('list all maps')
-    .description('Lists all maps of the kernel (needs CAP_SYS_ADMIN). Sizes are in bytes.')
-    .option('--json', 'print one JSON document: { format: 1, maps: [{ id, type, name, ... }] }')
-    .addHelpText(
-      'after',
-      `
-Examples:
-  skep map list
-  skep map list --json | jq '[.maps[].memoryBytes] | add'`,
-    )
-    .action(async (options: JsonOption) => {
-      const { listMaps } = await import('./map-commands.ts');
-      listMaps(options);
-    });
-}
-
-function addMapShow(map: Command): void {
-  map
-    .command('show')
-    .summary('show one map')
-    .description('Shows what the kernel says of one map. Sizes are in bytes.')
-    .usage('[options] MAP')
-    .argument('<MAP...>', 'the path of a pin, or: id N')
-    .option('--json', 'print one JSON document: { format: 1, map: { id, type, name, ... } }')
-    .addHelpText(
-      'after',
-      `
-Examples:
-  skep map show /sys/fs/bpf/demo/flows
-  skep map show id 12 --json`,
-    )
-    .action(async (words: string[], options: JsonOption) => {
-      const { showMap } = await import('./map-commands.ts');
-      showMap(words, options);
-    });
-}
-
-function addMapDump(map: Command): void {
-  map
-    .command('dump')
-    .summary('print the entries of a map')
-    .description(
-      'Prints the entries of a map: decoded where the kernel has its types, else as bytes.',
-    )
-    .usage('[options] MAP')
-    .argument('<MAP...>', 'the path of a pin, or: id N')
-    .option('--json', 'print one JSON object a line: { key, value }')
-    .option('--raw', 'print bytes even where the types are known')
-    .addHelpText(
-      'after',
-      `
-The types are those that the map was created with; asking for them needs
-CAP_SYS_ADMIN. Integers too large for a JSON number are decimal strings, bytes
-are hexadecimal digits in the order of memory. Per-CPU maps have a value for
-each possible CPU, in JSON an array. Maps of maps give the id of the inner map,
-program arrays that of the program, as a number.
-
-Examples:
-  skep map dump /sys/fs/bpf/demo/flows
-  skep map dump id 12 --raw --json | jq -r .key`,
-    )
-    .action(async (words: string[], options: DumpOptions) => {
-      const { dumpMap } = await import('./map-dump.ts');
-      await dumpMap(words, options);
-    });
-}
-
-function addMapPin(map: Command): void {
-  map
-    .command('pin')
-    .summary('pin a map')
-    .description('Pins a map, so that it outlives who created it. Missing directories are made.')
-    .usage('[options] MAP PATH')
-    .argument('<MAP PATH...>', 'the path of a pin, or: id N; then the path of the new pin')
-    .addHelpText(
-      'after',
-      `
-Examples:
-  skep map pin id 12 /sys/fs/bpf/demo/flows
-  skep map pin /sys/fs/bpf/demo/flows /sys/fs/bpf/flows`,
-    )
-    .action(async (words: string[]) => {
-      const { pinMap } = await import('./map-commands.ts');
-      pinMap(words);
-    });
-  map
-    .command('unpin')
-    .summary('remove the pin of a map')
-    .description('Removes a pin. The map itself goes when nothing else uses it.')
-    .argument('<PATH>', 'the path of a pin of a map')
-    .addHelpText(
-      'after',
-      `
-Example:
-  skep map unpin /sys/fs/bpf/demo/flows`,
-    )
-    .action(async (path: string) => {
-      const { unpinMap } = await import('./map-commands.ts');
-      unpinMap(path);
     });
 }
 

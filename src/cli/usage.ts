@@ -28,6 +28,15 @@ export function parseU32(text: string): number | undefined {
   return number <= U32_MAX ? number : undefined;
 }
 
+/** Reads a number of entries. */
+export function parseCount(text: string): number {
+  const number = parseU32(text);
+  if (number === undefined) {
+    throw new InvalidArgumentError(notU32(text));
+  }
+  return number;
+}
+
 /** Collects `--pin NAME=PATH`, which may be given once for each map. */
 export function collectPath(
   argument: string,
@@ -45,11 +54,13 @@ export function collectNumber(
   const [name, text] = splitAssignment(argument, before, 'NAME=N');
   const number = parseU32(text);
   if (number === undefined) {
-    throw new InvalidArgumentError(
-      `"${text}" is no number from 0 to ${U32_MAX}, decimal or with 0x.`,
-    );
+    throw new InvalidArgumentError(notU32(text));
   }
   return new Map(before).set(name, number);
+}
+
+function notU32(text: string): string {
+  return `"${text}" is no number from 0 to ${U32_MAX}, decimal or with 0x.`;
 }
 
 /** Splits at the first `=`: names of maps have none, paths may. */
@@ -73,34 +84,68 @@ function splitAssignment(
 /** A map of the kernel, as named on the command line. */
 export type MapReference =
   | { readonly by: 'path'; readonly path: string }
-  | { readonly by: 'id'; readonly id: number };
+  | { readonly by: 'id'; readonly id: number }
+  | { readonly by: 'name'; readonly name: string };
+
+/** What MAP is, for messages. */
+const FORMS = 'the path of a pin, id:N or name:NAME';
 
 /**
- * Reads `MAP` from the front of words: the path of a pin, or `id N`.
+ * Reads MAP from the front of words: the path of a pin, `id:N` or `name:NAME`; `id N` and `name NAME`
+ * in two words do as well. Paths of pins start with a slash, so there is no mistaking them.
  *
- * @param after how many words must follow
+ * @param form what the command expects, e.g. `MAP KEY`
  * @returns the map, and the words that follow
- * @throws UsageError if there are more or fewer words
+ * @throws UsageError if there is no map
+ */
+export function takeMap(
+  words: readonly string[],
+  form: string,
+): { readonly map: MapReference; readonly rest: readonly string[] } {
+  const [first, second] = words;
+  if ((first === 'id' || first === 'name') && second !== undefined) {
+    return { map: parseMapWord(`${first}:${second}`), rest: words.slice(2) };
+  }
+  if (first === undefined || first === 'id' || first === 'name') {
+    throw wrongWords(words, form);
+  }
+  return { map: parseMapWord(first), rest: words.slice(1) };
+}
+
+/**
+ * Reads MAP, and as many words behind it.
+ *
+ * @throws UsageError if there are more or fewer
  */
 export function parseMapReference(
   words: readonly string[],
   after: number,
+  form = after === 0 ? 'MAP' : 'MAP PATH',
 ): { readonly map: MapReference; readonly rest: readonly string[] } {
-  const byId = words[0] === 'id';
-  const length = byId ? 2 : 1;
-  if (words.length !== length + after) {
-    const form = after === 0 ? 'MAP' : 'MAP PATH';
-    throw new UsageError(
-      `expected ${form}, where MAP is the path of a pin, or "id" and a number; got "${words.join(' ')}"`,
-    );
+  const taken = takeMap(words, form);
+  if (taken.rest.length !== after) {
+    throw wrongWords(words, form);
   }
-  const rest = words.slice(length);
-  if (!byId) {
-    return { map: { by: 'path', path: words[0]! }, rest };
+  return taken;
+}
+
+/** Reads MAP in one word. @throws UsageError for an id that is no number */
+export function parseMapWord(word: string): MapReference {
+  const [, by, rest] = /^(id|name):(.*)$/s.exec(word) ?? [];
+  if (by === undefined) {
+    return { by: 'path', path: word };
   }
-  const id = parseU32(words[1]!);
+  if (by === 'name') {
+    return { by, name: rest! };
+  }
+  const id = parseU32(rest!);
   if (id === undefined) {
-    throw new UsageError(`"${words[1]}" is no id of a map; ids are numbers, as "map list" shows`);
+    throw new UsageError(`"${rest}" is no id of a map; ids are numbers, as "map list" shows`);
   }
-  return { map: { by: 'id', id }, rest };
+  return { by: 'id', id };
+}
+
+/** The error for too many words, or too few. */
+export function wrongWords(words: readonly string[], form: string): UsageError {
+  return new UsageError(`expected ${form}, where MAP is ${FORMS}; got "${words.join(' ')}"`);
 }

@@ -3,9 +3,13 @@
 import { existsSync } from 'node:fs';
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { ListedMap, ShownMap } from '../../src/cli/kernel-map.ts';
+import { load as loadObject } from '../../src/loader/load.ts';
+import type { MapOptions } from '../../src/loader/options.ts';
 import { RawMap } from '../../src/maps/raw-map.ts';
+import { openFixture } from '../support/fixtures.ts';
 import { describeKernel, pinDirectory } from '../support/kernel.ts';
 import { hasProgram, output } from '../support/programs.ts';
+import { printed, runHere } from './in-process.ts';
 import { objectPath, shell, skep, stdoutOf } from './skep.ts';
 
 /** What bpftool prints of a map. Numbers where its tables end: types newer than it. */
@@ -22,7 +26,7 @@ interface BpftoolMap {
   readonly btf_id?: number;
 }
 
-/** A line of `skep map dump --json`. */
+/** A line of `skep map dump --ndjson`. */
 interface DumpedEntry {
   readonly key: string;
   readonly value: string | string[] | number;
@@ -40,7 +44,7 @@ function showJson(...map: string[]): ShownMap {
 }
 
 function dumpJson(...map: string[]): DumpedEntry[] {
-  return stdoutOf(['map', 'dump', '--json', '--raw', ...map])
+  return stdoutOf(['map', 'dump', '--ndjson', '--raw', ...map])
     .split('\n')
     .slice(0, -1)
     .map((line) => JSON.parse(line));
@@ -68,8 +72,8 @@ describeKernel('skep map', () => {
   const pins = pinDirectory();
 
   /** Loads an object and pins its maps in the directory of this test. */
-  function load(name: string): void {
-    stdoutOf(['load', objectPath(name), '--pin-dir', pins.path]);
+  function load(name: string, maps: Readonly<Record<string, MapOptions>> = {}): void {
+    loadObject(openFixture(name), { pinDirectory: pins.path, pinAll: true, maps }).close();
   }
 
   function withMap(name: string, use: (map: RawMap) => void): void {
@@ -115,8 +119,8 @@ describeKernel('skep map', () => {
     it('finds a map by its id, decimal or hexadecimal; then it knows no pin', () => {
       load('demo');
       const byPath = showJson(`${pins.path}/flows`);
-      for (const id of [`${byPath.id}`, `0x${byPath.id.toString(16)}`]) {
-        expect(showJson('id', id)).toEqual({ ...byPath, pinPath: null });
+      for (const words of [['id', `${byPath.id}`], [`id:0x${byPath.id.toString(16)}`]]) {
+        expect(showJson(...words)).toEqual({ ...byPath, pinPath: null });
       }
     });
 
@@ -222,7 +226,7 @@ describeKernel('skep map', () => {
 
   describe('dump', () => {
     it.skipIf(!hasProgram('bpftool'))(
-      '--json has the bytes that bpftool has, one entry a line',
+      '--ndjson has the bytes that bpftool has, one entry a line',
       () => {
         load('demo');
         const path = `${pins.path}/flows`;
@@ -242,7 +246,7 @@ describeKernel('skep map', () => {
     );
 
     it.skipIf(!hasProgram('bpftool')).each(['percpu_array', 'percpu_hash', 'lru_percpu_hash'])(
-      '--json has a value for each CPU of a map of type %s',
+      '--ndjson has a value for each CPU of a map of type %s',
       (type) => {
         load(`types/${type}`);
         const path = `${pins.path}/${type}_map`;
@@ -290,7 +294,7 @@ describeKernel('skep map', () => {
           }
         });
         const path = `${pins.path}/flows`;
-        const lines = stdoutOf(['map', 'dump', '--json', path]).split('\n').slice(0, -1);
+        const lines = stdoutOf(['map', 'dump', '--ndjson', path]).split('\n').slice(0, -1);
         const expected = bpftool<{ formatted: { key: Formatted; value: Formatted } }[]>(
           ...['map', 'dump', 'pinned', path],
         ).map(({ formatted: { key, value } }) => ({ key: inOurs(key), value: inOurs(value) }));
@@ -304,26 +308,82 @@ describeKernel('skep map', () => {
       },
     );
 
-    it('has the ids of inner maps as numbers, and skips empty slots', () => {
-      load('nested/array-of-maps');
-      const id = (name: string) => showJson(`${pins.path}/${name}`).id;
-      const [first, second, third] = [id('first'), id('second'), id('third')];
-      expect(dumpJson(`${pins.path}/outer`)).toEqual([
-        { key: '0x00000000', value: first },
-        { key: '0x01000000', value: second },
-        { key: '0x04000000', value: third },
-        { key: '0x07000000', value: first },
-      ]);
-      expect(stdoutOf(['map', 'dump', `${pins.path}/outer`])).toBe(
-        [
-          'KEY          INNER MAP',
-          `00 00 00 00  ${first}`,
-          `01 00 00 00  ${second}`,
-          `04 00 00 00  ${third}`,
-          `07 00 00 00  ${first}`,
+    describe('of maps of maps', () => {
+      const numbers = (file: string) => JSON.parse(stdoutOf(['map', 'dump', '--json', file]));
+
+      it('has what is in the inner maps, and skips empty slots', () => {
+        load('nested/array-of-maps');
+        const outer = `${pins.path}/outer`;
+        withMap('first', (map) => {
+          const [key] = [new Uint8Array(map.info().keySize)];
+          map.set(key, new Uint8Array(map.info().valueSize).fill(1));
+        });
+        const shown = ['first', 'second', 'third'].map((name) => {
+          const path = `${pins.path}/${name}`;
+          const { map, entries } = numbers(path);
+          return { ...map, entries };
+        });
+        const [first, second, third] = shown;
+        expect(first.entries.length).toBeGreaterThan(0);
+        const expected = [
+          { key: 0, value: first },
+          { key: 1, value: second },
+          { key: 4, value: third },
+          { key: 7, value: first },
+        ];
+        expect(numbers(outer).entries).toEqual(expected);
+        const lines = stdoutOf(['map', 'dump', '--ndjson', outer]).split('\n').slice(0, -1);
+        expect(lines.map((line) => JSON.parse(line))).toEqual(expected);
+        const text = expected.flatMap(({ key, value: { id, type, name, entries } }) => [
+          `${key}: map ${id} (${type} "${name}")`,
+          ...(entries as DumpedEntry[]).map(
+            (entry) => `  ${JSON.stringify(entry.key)}: ${JSON.stringify(entry.value)}`,
+          ),
           '',
-        ].join('\n'),
-      );
+        ]);
+        expect(stdoutOf(['map', 'dump', outer])).toBe(
+          `${text.filter((line) => line !== '').join('\n')}\n`,
+        );
+        expect(stdoutOf(['map', 'dump', '--shallow', outer])).toBe(
+          `0: ${first.id}\n1: ${second.id}\n4: ${third.id}\n7: ${first.id}\n`,
+        );
+      });
+
+      it('has no entries for inner maps that have none to go through', () => {
+        load('nested/inner-kinds');
+        const inner = numbers(`${pins.path}/of_ringbuf`).entries;
+        expect(inner).toEqual([
+          { key: 1, value: expect.objectContaining({ type: 'ringbuf', entries: null }) },
+        ]);
+        expect(stdoutOf(['map', 'dump', `${pins.path}/of_percpu_array`])).toMatch(
+          /^1: map \d+ \(percpu_array "inner_percpu_ar"\)\n {2}0: \[0(?:,0)*\]\n {2}1: \[0/,
+        );
+      });
+
+      it.skipIf(!hasProgram('setpriv'))('has ids only without CAP_SYS_ADMIN, and says so', () => {
+        load('nested/array-of-maps');
+        const id = showJson(`${pins.path}/second`).id;
+        const command = `$SKEP map dump --ndjson ${pins.path}/outer`;
+        const { status, stdout, stderr } = shell(
+          `setpriv --bounding-set=-sys_admin --inh-caps=-sys_admin ${command}`,
+        );
+        expect(status).toBe(0);
+        expect(stdout.split('\n')[1]).toBe(
+          `{"key":1,"value":{"id":${id},"type":null,"name":null,"entries":null}}`,
+        );
+        expect(stderr).toMatch(/^skep: only the ids of inner maps are shown, .*CAP_SYS_ADMIN\n$/);
+      });
+    });
+
+    it.skipIf(!hasProgram('bpftool'))('has the ids of the programs in a program array', () => {
+      load('types/prog_array');
+      const [programs, program] = [`${pins.path}/prog_array_map`, `${pins.path}/program`];
+      output('bpftool', 'prog', 'load', objectPath('plain/tiny'), program, 'type', 'socket');
+      const key = ['key', '1', '0', '0', '0', 'value', 'pinned', program];
+      output('bpftool', 'map', 'update', 'pinned', programs, ...key);
+      const { id } = bpftool<{ id: number }>('prog', 'show', 'pinned', program);
+      expect(stdoutOf(['map', 'dump', '--ndjson', programs])).toBe(`{"key":1,"value":${id}}\n`);
+      expect(stdoutOf(['map', 'dump', programs])).toBe(`1: ${id}\n`);
     });
 
     it('wraps long values to the width of the terminal, and not where there is none', () => {
@@ -356,17 +416,30 @@ describeKernel('skep map', () => {
     it('of an empty map says so to people, and prints nothing for programs', () => {
       load('demo');
       expect(stdoutOf(['map', 'dump', `${pins.path}/flows`])).toBe('no entries\n');
-      expect(stdoutOf(['map', 'dump', `${pins.path}/flows`, '--json'])).toBe('');
+      expect(stdoutOf(['map', 'dump', `${pins.path}/flows`, '--ndjson'])).toBe('');
+      expect(JSON.parse(stdoutOf(['map', 'dump', `${pins.path}/flows`, '--json']))).toEqual({
+        format: 1,
+        map: { id: showJson(`${pins.path}/flows`).id, type: 'hash', name: 'flows' },
+        entries: [],
+      });
     });
 
     it('prints all of a map with many entries', () => {
-      stdoutOf([
-        ...['load', objectPath('types/array'), '--pin-dir', pins.path],
-        ...['--max-entries', 'array_map=5000'],
-      ]);
-      const entries = dumpJson(`${pins.path}/array_map`);
-      expect(entries.length).toBe(5000);
-      expect(new Set(entries.map(({ key }) => key)).size).toBe(5000);
+      load('types/array', { array_map: { maxEntries: 20_000 } });
+      const path = `${pins.path}/array_map`;
+      const indices = Array.from({ length: 20_000 }, (_, index) => index);
+      const document = JSON.parse(stdoutOf(['map', 'dump', '--json', path]));
+      expect(document.entries.map(({ key }: { key: number }) => key)).toEqual(indices);
+      const lines = stdoutOf(['map', 'dump', '--ndjson', path]).split('\n').slice(0, -1);
+      expect(lines.map((line) => JSON.parse(line))).toEqual(document.entries);
+    });
+
+    it('ends quietly when its reader has seen enough', () => {
+      load('types/array', { array_map: { maxEntries: 20_000 } });
+      const command = `$SKEP map dump --ndjson ${pins.path}/array_map`;
+      const { stdout, stderr } = shell(`{ ${command}; echo "status $?" >&2; } | head -n 1`);
+      expect(stdout).toMatch(/^\{"key":0,"value":.*\}\n$/);
+      expect(stderr).toBe('status 0\n');
     });
 
     it.each([
@@ -383,27 +456,20 @@ describeKernel('skep map', () => {
       ['perf_event_array', 'an array of perf events'],
       ['cgroup_array', 'an array of cgroups'],
       ['xskmap', 'an array of AF_XDP sockets'],
-    ])('of type %s fails and says that it is %s', (type, words) => {
+    ])('of type %s fails and says that it is %s', async (type, words) => {
       load(`types/${type}`);
-      for (const json of [[], ['--json']]) {
-        const { status, stdout, stderr } = skep([
-          'map',
-          'dump',
-          `${pins.path}/${type}_map`,
-          ...json,
-        ]);
-        expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
-        expect(stderr).toMatch(
-          new RegExp(`^skep: "\\w+" \\(${type}, id \\d+\\) cannot be dumped: it is ${words}`),
-        );
-      }
+      const { status, stdout, stderr } = await runHere(['map', 'dump', `${pins.path}/${type}_map`]);
+      expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
+      expect(stderr).toMatch(
+        new RegExp(`^skep: "\\w+" \\(${type}, id \\d+\\) cannot be dumped: it is ${words}`),
+      );
     });
 
     it.each(['stack_trace', 'devmap', 'cpumap', 'sockhash', 'prog_array', 'hash_of_maps'])(
       'of an empty map of type %s, which has entries, succeeds',
-      (type) => {
+      async (type) => {
         load(`types/${type}`);
-        expect(stdoutOf(['map', 'dump', `${pins.path}/${type}_map`])).toBe('no entries\n');
+        expect(await printed(['map', 'dump', `${pins.path}/${type}_map`])).toBe('no entries\n');
       },
     );
   });

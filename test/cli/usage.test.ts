@@ -58,15 +58,15 @@ describe('wrong usage ends with status 2, one line on stderr, and nothing on std
     ],
     [
       ['map', 'show', 'id'],
-      'expected MAP, where MAP is the path of a pin, or "id" and a number; got "id"',
+      'expected MAP, where MAP is the path of a pin, id:N or name:NAME; got "id"',
     ],
     [
       ['map', 'dump', '/sys/fs/bpf/a', '/sys/fs/bpf/b'],
-      'expected MAP, where MAP is the path of a pin, or "id" and a number; got "/sys/fs/bpf/a /sys/fs/bpf/b"',
+      'expected MAP, where MAP is the path of a pin, id:N or name:NAME; got "/sys/fs/bpf/a /sys/fs/bpf/b"',
     ],
     [
       ['map', 'pin', 'id', '7'],
-      'expected MAP PATH, where MAP is the path of a pin, or "id" and a number; got "id 7"',
+      'expected MAP PATH, where MAP is the path of a pin, id:N or name:NAME; got "id 7"',
     ],
     [
       ['map', 'show', 'id', 'seven'],
@@ -146,14 +146,25 @@ describe('skep --version and --help', () => {
     expect(stdoutOf(['--help'])).toMatch(/^Usage: skep /);
   });
 
-  it.each(['inspect', 'load', 'map', 'map list', 'map show', 'map dump', 'map pin', 'map unpin'])(
-    'have an example of skep %s, in lines of 80 columns',
-    (command) => {
-      const help = stdoutOf([...command.split(' '), '--help']);
-      expect(help).toMatch(new RegExp(`Examples?:\\n {2}skep ${command}`));
-      expect(help.split('\n').filter((line) => line.length > 80)).toEqual([]);
-    },
-  );
+  it.each([
+    'inspect',
+    'load',
+    'map',
+    'map list',
+    'map show',
+    'map dump',
+    'map get',
+    'map set',
+    'map delete',
+    'map create',
+    'map watch',
+    'map pin',
+    'map unpin',
+  ])('have an example of skep %s, in lines of 80 columns', (command) => {
+    const help = stdoutOf([...command.split(' '), '--help']);
+    expect(help).toMatch(new RegExp(`Examples?:\\n {2}skep ${command}`));
+    expect(help.split('\n').filter((line) => line.length > 80)).toEqual([]);
+  });
 
   it('has lines of 80 columns itself', () => {
     const lines = stdoutOf(['--help']).split('\n');

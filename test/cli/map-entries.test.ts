@@ -1,0 +1,544 @@
+/** `skep map get`, `set`, `delete`, `create` and `watch`, next to bpftool and to typed handles. */
+
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { text } from '../../src/codec/aggregates.ts';
+import { u16, u32, u64 } from '../../src/codec/numbers.ts';
+import { load as loadObject } from '../../src/loader/load.ts';
+import { ObjectFile } from '../../src/loader/object-file.ts';
+import { BloomFilter } from '../../src/maps/bloom-filter.ts';
+import { HashMap } from '../../src/maps/hash-map.ts';
+import { HashOfMaps } from '../../src/maps/hash-of-maps.ts';
+import { LpmTrie } from '../../src/maps/lpm-trie.ts';
+import { openMap } from '../../src/maps/open-map.ts';
+import { PerCpuHashMap } from '../../src/maps/per-cpu-hash-map.ts';
+import { Queue } from '../../src/maps/queue.ts';
+import { fixturePath, openFixture } from '../support/fixtures.ts';
+import { describeKernel, pinDirectory } from '../support/kernel.ts';
+import { loadProgram } from '../support/program.ts';
+import { hasProgram, output } from '../support/programs.ts';
+import { printed, runHere } from './in-process.ts';
+import { MAIN, ROOT } from './skep.ts';
+
+const hasBpftool = hasProgram('bpftool');
+
+function bpftool<T>(...args: string[]): T {
+  return JSON.parse(output('bpftool', '-j', ...args)) as T;
+}
+
+/** Ends with this status and one line on stderr that has the words. */
+async function fails(status: number, words: string | RegExp, ...args: string[]): Promise<void> {
+  const ended = await runHere(['map', ...args]);
+  const { stdout, stderr } = ended;
+  expect({ status: ended.status, stdout }, stderr).toEqual({ status, stdout: '' });
+  expect(stderr).toMatch(words);
+  expect(stderr).toMatch(/^skep: [^\n]*\n$/);
+}
+
+describeKernel('skep map', () => {
+  const pins = pinDirectory();
+  const at = (name: string) => `${pins.path}/${name}`;
+
+  function load(name: string): void {
+    loadObject(openFixture(name), { pinDirectory: pins.path, pinAll: true }).close();
+  }
+
+  describe('get, set and delete', () => {
+    const key = '{"source":"0x0a000001","destination":"0x0a000002","source_port":1,';
+    const rest = '"destination_port":443,"protocol":6,"padding":"0x000000"}';
+    const flow = key + rest;
+    const counters = (packets: string) =>
+      `{"packets":${packets},"bytes":2,"first_seen":3,"last_seen":4}`;
+
+    it.skipIf(!hasBpftool)('move structs as JSON, and bpftool sees the same', async () => {
+      load('demo');
+      const flows = at('flows');
+      // A number that no double holds, as bpftool prints it.
+      await printed(['map', 'set', flows, flow, counters('18446744073709551615')]);
+      const hex = '0a 00 00 01 0a 00 00 02 01 00 bb 01 06 00 00 00'.split(' ');
+      const found = output('bpftool', '-j', 'map', 'lookup', 'pinned', flows, 'key', 'hex', ...hex);
+      expect(found).toContain('"packets":18446744073709551615');
+      expect(JSON.parse(found).formatted.value).toMatchObject({ bytes: 2, last_seen: 4 });
+      expect(await printed(['map', 'get', flows, flow])).toBe(
+        `${counters('"18446744073709551615"')}\n`,
+      );
+      const entry = await printed(['map', 'get', flows, flow, '--json']);
+      expect(entry).toBe(`{"key":${flow},"value":${counters('"18446744073709551615"')}}\n`);
+      expect(await printed(['map', 'dump', flows, '--ndjson'])).toBe(entry);
+      // What was printed can be given back, and --raw is the same in bytes.
+      const { value } = JSON.parse(entry);
+      await printed(['map', 'set', flows, flow, JSON.stringify(value), '--mode', 'exist']);
+      const raw = await printed(['map', 'get', flows, `0x${hex.join('')}`, '--raw']);
+      expect(raw).toMatch(/^"0xffffffffffffffff0200000000000000/);
+      await printed(['map', 'delete', flows, flow]);
+      expect(bpftool<unknown[]>('map', 'dump', 'pinned', flows)).toEqual([]);
+    });
+
+    it('name what is wrong in the JSON, and change nothing then', async () => {
+      load('demo');
+      const flows = at('flows');
+      const set = (...words: string[]) => ['set', flows, ...words];
+      await fails(
+        2,
+        'KEY: source_port: expected u16, an integer from 0',
+        ...set(flow.replace(':1,', ':65536,'), '{}'),
+      );
+      await fails(
+        2,
+        'KEY: source: expected 4 bytes, as "0x" and 8 hex',
+        ...set(flow.replace('0x0a', '0a'), '{}'),
+      );
+      await fails(2, 'VALUE: bytes: missing; u64 is expected', ...set(flow, '{"packets":1}'));
+      await fails(2, 'VALUE is no JSON: ', ...set(flow, '{"packets":1'));
+      await fails(2, 'expected MAP KEY VALUE, where MAP is', ...set(flow));
+      await fails(2, 'VALUE: expected', ...set(flow, 'much'));
+      await fails(
+        2,
+        "argument 'always' is invalid",
+        ...set(flow, counters('1'), '--mode', 'always'),
+      );
+      await fails(2, '"/" is no id of a map', 'get', 'id', '/', flow);
+      await fails(2, '--key-type: "u33" is no type', 'get', flows, '1', '--key-type', 'u33');
+      await fails(
+        1,
+        /ENOENT \(the key is not there\)/,
+        ...set(flow, counters('1'), '--mode', 'exist'),
+      );
+      await fails(
+        1,
+        /^skep: "flows" \(hash, id \d+\) has no entry with the key \{"source"/,
+        'get',
+        flows,
+        flow,
+      );
+      using map = HashMap.openPinned(flows);
+      expect(map.count()).toBe(0);
+    });
+
+    it('take words without quotes for text, addresses and bytes', async () => {
+      load('types/lpm_trie');
+      const trie = at('lpm_trie_map');
+      await printed(['map', 'set', trie, '10.0.0.0/8', '0x10']);
+      await printed(['map', 'set', trie, '10.1.0.0/16', '17']);
+      expect(await printed(['map', 'get', trie, '10.1.2.3', '--json'])).toBe(
+        '{"key":"10.1.2.3/32","value":17}\n',
+      );
+      using map = LpmTrie.openPinned(trie);
+      expect(map.get('10.9.9.9')).toBe(16);
+      await printed(['map', 'delete', trie, '10.0.0.0/8', '"10.1.0.0/16"']);
+      expect(map.count()).toBe(0);
+      using names = HashMap.create({ key: text(8), value: u16, maxEntries: 4 });
+      names.pin(at('names'));
+      const types = ['--key-type', 'text:8', '--value-type', 'i16'];
+      await printed(['map', 'set', at('names'), 'eth0', '-2', ...types]);
+      expect(names.snapshot()).toEqual([['eth0', 0xfffe]]);
+      expect(await printed(['map', 'dump', at('names'), ...types])).toBe('"eth0": -2\n');
+    });
+
+    it('delete says which keys were not there, and removes the others', async () => {
+      using map = HashMap.create({ key: u32, value: u32, maxEntries: 8 });
+      map.pin(at('numbers'));
+      map.set(1, 1).set(2, 2).set(3, 3);
+      const types = ['--key-type', 'u32'];
+      await fails(2, 'KEY: expected u32', 'delete', at('numbers'), '1', '-1', ...types);
+      expect(map.count()).toBe(3);
+      await fails(
+        1,
+        'has no entry with the key 8, 9\n',
+        'delete',
+        at('numbers'),
+        '1',
+        '8',
+        '2',
+        '9',
+        ...types,
+      );
+      expect([...map.keys()]).toEqual([3]);
+      await fails(2, 'KEY: expected 4 bytes, as "0x" and 8 hex', 'delete', at('numbers'), '"3"');
+      map.freeze();
+      await fails(1, /EPERM \(the map is frozen/, 'delete', at('numbers'), '3', ...types);
+    });
+
+    it('work on values for each CPU', async () => {
+      load('types/percpu_hash');
+      const path = at('percpu_hash_map');
+      using map = PerCpuHashMap.openPinned(path) as PerCpuHashMap<number, bigint>;
+      const cpus = map.kernel.possibleCpus();
+      await printed(['map', 'set', path, '7', '5', '--all-cpus']);
+      expect([...map.get(7)!]).toEqual(new Array(cpus).fill(5n));
+      const values = Array.from({ length: cpus }, (_, cpu) => cpu + 10);
+      await printed(['map', 'set', path, '7', JSON.stringify(values)]);
+      expect(await printed(['map', 'get', path, '7'])).toBe(`${JSON.stringify(values)}\n`);
+      await fails(
+        2,
+        `VALUE: expected one value for each of ${cpus} CPUs, got 0`,
+        'set',
+        path,
+        '7',
+        '[]',
+      );
+      await fails(2, 'VALUE: expected u64', 'set', path, '7', 'much', '--all-cpus');
+      using plain = HashMap.create({ key: u32, value: u32, maxEntries: 1 });
+      plain.pin(at('plain'));
+      await fails(
+        2,
+        'has no values for each CPU',
+        'set',
+        at('plain'),
+        '0x00000000',
+        '1',
+        '--all-cpus',
+      );
+    });
+
+    it('work on what has no keys: queues and filters', async () => {
+      using queue = Queue.create({ value: u32, maxEntries: 2 });
+      using filter = BloomFilter.create({ value: u32, maxEntries: 2 });
+      queue.pin(at('queue'));
+      filter.pin(at('filter'));
+      const types = ['--value-type', 'u32'];
+      await fails(1, / is empty\n$/, 'get', at('queue'));
+      await printed(['map', 'set', at('queue'), '5', ...types]);
+      await printed(['map', 'set', at('queue'), '6', ...types]);
+      expect(await printed(['map', 'get', at('queue'), ...types])).toBe('5\n');
+      expect([queue.pop(), queue.pop()]).toEqual([5, 6]);
+      await printed(['map', 'set', at('filter'), '5', ...types]);
+      expect([filter.has(5), filter.has(6)]).toEqual([true, false]);
+      expect(await printed(['map', 'get', at('filter'), '5', ...types])).toBe('true\n');
+      expect(await printed(['map', 'get', at('filter'), '6', ...types])).toBe('false\n');
+      await fails(1, 'has no keys, so none can be deleted', 'delete', at('queue'), '5');
+    });
+
+    it('take maps for the values of maps of maps', async () => {
+      using inner = HashMap.create({ key: u32, value: u64, maxEntries: 4, name: 'inner' });
+      using outer = HashOfMaps.create({
+        key: u32,
+        inner: { kind: HashMap, key: u32, value: u64, maxEntries: 4 },
+        maxEntries: 4,
+      });
+      using other = HashMap.create({ key: u32, value: u32, maxEntries: 4, name: 'other' });
+      inner.set(1, 2n).pin(at('inner'));
+      outer.pin(at('outer'));
+      const types = ['--key-type', 'u32'];
+      const { id } = inner.info();
+      await printed(['map', 'set', at('outer'), '7', at('inner'), ...types]);
+      await printed(['map', 'set', at('outer'), '8', 'id', `${id}`, ...types, '--mode', 'noexist']);
+      expect(new Map(outer.ids())).toEqual(
+        new Map([
+          [7, id],
+          [8, id],
+        ]),
+      );
+      const [one, two] = ['"0x01000000"', '"0x0200000000000000"'];
+      expect(await printed(['map', 'get', at('outer'), '7', ...types])).toBe(
+        `map ${id} (hash "inner")\n  ${one}: ${two}\n`,
+      );
+      const json = JSON.parse(await printed(['map', 'get', at('outer'), '7', '--json', ...types]));
+      expect(json).toEqual({
+        key: 7,
+        value: {
+          ...{ id, type: 'hash', name: 'inner' },
+          entries: [{ key: '0x01000000', value: '0x0200000000000000' }],
+        },
+      });
+      await printed(['map', 'delete', at('outer'), '7', ...types]);
+      expect([...outer.keys()]).toEqual([8]);
+      await fails(
+        1,
+        /wanted 8, found 4 .*INNER_MISMATCH/,
+        'set',
+        at('outer'),
+        '7',
+        `id:${other.info().id}`,
+        ...types,
+      );
+      await fails(
+        2,
+        'the values of a map of maps are maps',
+        'dump',
+        at('outer'),
+        '--value-type',
+        'u64',
+      );
+      await fails(1, 'has no entry with the key 7', 'get', at('outer'), '7', ...types);
+      await fails(
+        1,
+        /^skep: \/sys\/fs\/bpf\/.*\/nothing: .* \(nothing is pinned there\)/,
+        'set',
+        at('outer'),
+        '7',
+        at('nothing'),
+        ...types,
+      );
+    });
+
+    it.each([
+      ['prog_array', 'set', 'its values go in as file descriptors'],
+      ['stack_trace', 'set', 'only programs put stacks into it'],
+      ['ringbuf', 'get', 'it is a ring buffer: its records are consumed'],
+      ['sk_storage', 'get', 'it is storage of sockets'],
+    ])('say of type %s why %s cannot be', async (type, command, words) => {
+      load(`types/${type}`);
+      await fails(
+        1,
+        `cannot be ${command === 'set' ? 'set' : 'read'}: ${words}`,
+        command,
+        at(`${type}_map`),
+        '0',
+        '0',
+      );
+    });
+
+    it('find a map by its name, if it is the only one', async () => {
+      const name = `only_${process.pid}`.slice(0, 15);
+      using map = HashMap.create({ key: u32, value: u32, maxEntries: 1, name });
+      map.set(1, 2);
+      const types = ['--key-type', 'u32', '--value-type', 'u32'];
+      expect(await printed(['map', 'get', `name:${name}`, '1', ...types])).toBe('2\n');
+      expect(await printed(['map', 'dump', 'name', name, ...types])).toBe('1: 2\n');
+      using twin = HashMap.create({ key: u32, value: u32, maxEntries: 1, name });
+      const ids = `id:${map.info().id}, id:${twin.info().id}`;
+      await fails(
+        1,
+        `2 maps are called "${name}"; say which by ${ids}`,
+        'get',
+        `name:${name}`,
+        '1',
+      );
+      await fails(1, 'no map is called "no_such_map"', 'show', 'name:no_such_map');
+    });
+  });
+
+  describe('create', () => {
+    const create = (name: string, ...options: string[]) =>
+      printed(['map', 'create', at(name), ...options]);
+
+    it.skipIf(!hasBpftool)('makes and pins a map, whose types the kernel knows', async () => {
+      const told = await create(
+        ...(['counts', '--type', 'lru_hash', '--key', 'text:8', '--value', 'i64'] as const),
+        ...['--max-entries', '0x10', '--name', 'counts', '--flags', 'NO_COMMON_LRU'],
+      );
+      const shown = bpftool<Record<string, unknown>>('map', 'show', 'pinned', at('counts'));
+      expect(told).toBe(`created "counts" (lru_hash, id ${shown.id}) at ${at('counts')}\n`);
+      expect(shown).toMatchObject({
+        ...{ type: 'lru_hash', name: 'counts', flags: 2, bytes_key: 8, bytes_value: 8 },
+        ...{ max_entries: 16, btf_id: expect.any(Number) },
+      });
+      await printed(['map', 'set', at('counts'), 'eth0', '-9007199254740993']);
+      using map = HashMap.openPinned(at('counts'));
+      expect(map.snapshot()).toEqual([['eth0', -9007199254740993n]]);
+      const [entry] = bpftool<{ formatted: unknown }[]>('map', 'dump', 'pinned', at('counts'));
+      expect(entry?.formatted).toMatchObject({ value: Number(-9007199254740993n) });
+    });
+
+    it('makes maps of each kind', async () => {
+      const kinds: [name: string, options: string[], entry: unknown[]][] = [
+        ['array', ['--key', 'u32', '--value', 'f64', '--max-entries', '1'], [[0, 0]]],
+        ['lpm_trie', ['--key', 'lpm:16', '--value', 'u8', '--max-entries', '4'], []],
+        [
+          'percpu_array',
+          ['--key', 'u32', '--value', 'u64', '--max-entries', '1'],
+          [[0, expect.anything()]],
+        ],
+      ];
+      for (const [type, options, entries] of kinds) {
+        await create(type, '--type', type, ...options);
+        using map = openMap(at(type));
+        expect(map.info().btfId, type).toBeGreaterThan(0);
+        expect((map as HashMap<unknown, unknown>).snapshot()).toEqual(entries);
+      }
+      await create('queue', '--type', 'queue', '--value', 'u32', '--max-entries', '4');
+      await create('ringbuf', '--type', 'ringbuf', '--max-entries', '4096');
+      await create('progs', '--type', 'prog_array', '--max-entries', '4');
+      await create('marks', '--type', 'sk_storage', '--value', 'u64');
+      const sizes = ['queue', 'ringbuf', 'progs', 'marks'].map((name) => {
+        using map = openMap(at(name));
+        const { keySize, valueSize } = map.info();
+        return [keySize, valueSize];
+      });
+      expect(sizes).toEqual([
+        [0, 4],
+        [0, 0],
+        [4, 4],
+        [4, 8],
+      ]);
+    });
+
+    it('makes maps of maps, and maps that fit into them', async () => {
+      await create('one', '--type', 'hash', '--key', 'u32', '--value', 'u64', '--max-entries', '4');
+      await create(
+        'outer',
+        '--type',
+        'hash_of_maps',
+        '--key',
+        'u32',
+        '--max-entries',
+        '4',
+        '--inner',
+        at('one'),
+      );
+      await create('two', '--like', at('one'), '--max-entries', '4', '--name', 'two');
+      using outer = HashOfMaps.openPinned(at('outer'));
+      using two = HashMap.openPinned(at('two')) as HashMap<number, bigint>;
+      two.set(1, 2n);
+      outer.set(Uint8Array.of(7, 0, 0, 0), two);
+      const [entry] = JSON.parse(
+        await printed(['map', 'dump', '--json', at('outer'), '--key-type', 'u32']),
+      ).entries;
+      expect(entry).toEqual({
+        key: 7,
+        value: { id: two.info().id, type: 'hash', name: 'two', entries: [{ key: 1, value: 2 }] },
+      });
+    });
+
+    it('leaves nothing where it fails', async () => {
+      const made = (...options: string[]) => ['create', at('new'), ...options];
+      const hash = ['--type', 'hash', '--key', 'u32', '--value', 'u32'];
+      await fails(2, 'give --type TYPE, or --like MAP', ...made('--max-entries', '1'));
+      await fails(2, 'did you mean "hash"?', ...made('--type', 'hsh', '--max-entries', '1'));
+      await fails(2, 'give --max-entries N', ...made(...hash));
+      await fails(
+        2,
+        'did you mean "NO_PREALLOC"?',
+        ...made(...hash, '--max-entries', '1', '--flags', 'NOPREALLOC'),
+      );
+      await fails(
+        2,
+        '--key: "bytes:0" is no type',
+        ...made('--type', 'hash', '--key', 'bytes:0', '--max-entries', '1'),
+      );
+      await fails(
+        2,
+        'needs a map like those to come: --inner MAP',
+        ...made('--type', 'array_of_maps', '--max-entries', '1'),
+      );
+      await fails(2, '--like has the type', ...made('--like', at('x'), '--type', 'hash'));
+      await fails(2, '"1e3" is no number from 0', ...made(...hash, '--max-entries', '1e3'));
+      await fails(
+        1,
+        /EINVAL/,
+        ...made('--type', 'array', '--key', 'u64', '--value', 'u64', '--max-entries', '1'),
+      );
+      expect(existsSync(at('new'))).toBe(false);
+      await fails(
+        1,
+        'does not lie on a BPF file system',
+        'create',
+        '/tmp/new',
+        ...hash,
+        '--max-entries',
+        '1',
+      );
+    });
+  });
+
+  describe('watch', () => {
+    /** `struct request` of fixtures/run/ring.bpf.c. */
+    function request(count: number, first: number): Uint8Array {
+      const bytes = new Uint8Array(32);
+      const view = new DataView(bytes.buffer);
+      view.setUint32(0, count, true);
+      view.setUint32(4, 9, true);
+      view.setBigUint64(16, BigInt(first), true);
+      return bytes;
+    }
+
+    const object = ['--object', 'fixtures/run/ring.bpf.o'];
+
+    it.skipIf(!hasBpftool)('prints records that wait, by the types of the object', async () => {
+      loadObject(ObjectFile.open(fixturePath('run/ring.bpf.o')), {
+        pinDirectory: pins.path,
+        pinAll: true,
+      }).close();
+      using program = loadProgram('ring', pins.path, { events: at('events') });
+      expect(program.run({ context: request(5, 100) })).toBe(5);
+      const lines = (
+        await printed(['map', 'watch', at('events'), '--count', '2', ...object])
+      ).split('\n');
+      expect(JSON.parse(lines[0]!)).toEqual({
+        ...{ number: 100, tag: 9, half: 0, payload: expect.stringMatching(/^0x/) },
+      });
+      expect(lines).toHaveLength(3);
+      const named = await printed([
+        ...['map', 'watch', at('events'), '--count', '1', ...object, '--type', 'struct event'],
+      ]);
+      expect(JSON.parse(named)).toMatchObject({ number: 102 });
+      const bare = await printed(['map', 'watch', at('events'), '--count', '1']);
+      expect(JSON.parse(bare)).toMatch(/^0x67000000000000000900000001000000/);
+      const word = ['--value-type', 'u64'];
+      expect(await printed(['map', 'watch', at('events'), '--count', '1', ...word])).toBe('104\n');
+      await fails(2, 'did you mean "event"?', 'watch', at('events'), ...object, '--type', 'evnt');
+      await fails(2, 'give --object FILE as well', 'watch', at('events'), '--type', 'event');
+    });
+
+    it.skipIf(!hasBpftool)('waits for records until it is interrupted', async () => {
+      loadObject(ObjectFile.open(fixturePath('run/ring.bpf.o')), {
+        pinDirectory: pins.path,
+        pinAll: true,
+      }).close();
+      using program = loadProgram('ring', pins.path, { events: at('events') });
+      const child = spawn(
+        process.execPath,
+        [MAIN, 'map', 'watch', at('events'), '--value-type', 'u64'],
+        { cwd: ROOT },
+      );
+      let printed = '';
+      child.stdout.on('data', (data) => {
+        printed += data;
+      });
+      for (const first of [0, 1000]) {
+        expect(program.run({ context: request(500, first) })).toBe(500);
+        while (printed.split('\n').length - 1 < (first === 0 ? 500 : 1000)) {
+          await once(child.stdout, 'data');
+        }
+      }
+      child.kill('SIGINT');
+      expect(await once(child, 'exit')).toEqual([0, null]);
+      const expected = [0, 1000].flatMap((first) =>
+        Array.from({ length: 500 }, (_, index) => first + index),
+      );
+      expect(printed.trim().split('\n').map(Number)).toEqual(expected);
+    });
+
+    it.skipIf(!hasBpftool)('prints the records of a perf event array', async () => {
+      const perf = ObjectFile.open(fixturePath('run/perf.bpf.o'));
+      loadObject(perf, { pinDirectory: pins.path, pinAll: true }).close();
+      using program = loadProgram('perf', pins.path, { events: at('events') });
+      const args = [MAIN, 'map', 'watch', at('events'), '--count', '2'];
+      const child = spawn(
+        process.execPath,
+        [...args, '--object', 'fixtures/run/perf.bpf.o', '--type', 'event'],
+        { cwd: ROOT },
+      );
+      let printed = '';
+      child.stdout.on('data', (data) => {
+        printed += data;
+      });
+      const ended = once(child, 'exit');
+      // It does not say when it is there; what comes before is lost.
+      const packet = new DataView(new ArrayBuffer(64));
+      packet.setUint16(14, 1, true);
+      let number = 0;
+      const timer = setInterval(() => {
+        number += 1;
+        packet.setBigUint64(16, BigInt(number), true);
+        program.run({ packet: new Uint8Array(packet.buffer) });
+      }, 20);
+      expect(await ended).toEqual([0, null]);
+      clearInterval(timer);
+      const records = printed
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line));
+      expect(records).toHaveLength(2);
+      expect(records[1].number).toBe(records[0].number + 1);
+    });
+
+    it('refuses maps that have no records', async () => {
+      load('types/hash');
+      await fails(1, 'is a hash, which has no records to wait for', 'watch', at('hash_map'));
+    });
+  });
+});
