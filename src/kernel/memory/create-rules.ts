@@ -1,0 +1,201 @@
+/**
+ * What the kernel asks of a new map: the checks of `map_create` in `kernel/bpf/syscall.c` and of each
+ * type's `map_alloc_check` and `map_alloc` (6.18), in their order, as 0 or a negative errno.
+ */
+
+import { alignUp } from '../../bytes/align.ts';
+import { ERRNO } from '../../uapi/errno.ts';
+import { BPF_F } from '../../uapi/map-flags.ts';
+import { BPF_MAP_TYPE } from '../../uapi/map-types.ts';
+import type { MapAttributes } from '../kernel.ts';
+
+/** `KMALLOC_MAX_SIZE` with pages of 4 KiB. */
+const LARGEST_ALLOCATION = 1 << 22;
+/** `sizeof(struct htab_elem)`. */
+const HASH_ELEMENT_BYTES = 48;
+/** `PCPU_MIN_UNIT_SIZE`: the largest value that one CPU can have. */
+const LARGEST_PER_CPU = 32 << 10;
+const INT_MAX = 0x7fff_ffff;
+/** Bytes of a prefix: 1 to 256, behind its length of 4. */
+const SHORTEST_PREFIX_KEY = 5;
+const LONGEST_PREFIX_KEY = 260;
+/** `LPM_VAL_SIZE_MAX`. */
+const LARGEST_TRIE_VALUE = LARGEST_ALLOCATION - 256 - 40;
+
+const ACCESS = BPF_F.RDONLY | BPF_F.WRONLY | BPF_F.RDONLY_PROG | BPF_F.WRONLY_PROG;
+const HASH_FLAGS =
+  BPF_F.NO_PREALLOC | BPF_F.NO_COMMON_LRU | BPF_F.NUMA_NODE | BPF_F.ZERO_SEED | ACCESS;
+const ARRAY_FLAGS =
+  BPF_F.NUMA_NODE | BPF_F.MMAPABLE | BPF_F.PRESERVE_ELEMS | BPF_F.INNER_MAP | ACCESS;
+const TRIE_FLAGS = BPF_F.NO_PREALLOC | BPF_F.NUMA_NODE | ACCESS;
+const QUEUE_FLAGS = BPF_F.NUMA_NODE | ACCESS;
+const BLOOM_FLAGS = BPF_F.NUMA_NODE | BPF_F.ZERO_SEED | ACCESS;
+const RING_FLAGS = BPF_F.NUMA_NODE;
+
+/** Types with an entry, or a value in it, for each CPU. */
+export const PER_CPU_TYPES: ReadonlySet<number> = new Set([
+  BPF_MAP_TYPE.PERCPU_HASH,
+  BPF_MAP_TYPE.PERCPU_ARRAY,
+  BPF_MAP_TYPE.LRU_PERCPU_HASH,
+]);
+
+const LRU_TYPES: ReadonlySet<number> = new Set([
+  BPF_MAP_TYPE.LRU_HASH,
+  BPF_MAP_TYPE.LRU_PERCPU_HASH,
+]);
+
+/** Whether full maps of a type lose an entry instead of refusing one. */
+export function isLru(type: number): boolean {
+  return LRU_TYPES.has(type);
+}
+
+type Check = (map: MapAttributes, pageSize: number) => number;
+
+const HASH_CHECK: Check = (map) => {
+  const perCpu = PER_CPU_TYPES.has(map.type);
+  const lru = isLru(map.type);
+  const perCpuLru = (map.flags & BPF_F.NO_COMMON_LRU) !== 0;
+  if (!flagsAllowed(map, HASH_FLAGS) || (!lru && perCpuLru)) {
+    return -ERRNO.EINVAL;
+  }
+  if (lru && (map.flags & BPF_F.NO_PREALLOC) !== 0) {
+    return -ERRNO.ENOTSUPP;
+  }
+  if (hasNode(map) && (perCpu || perCpuLru)) {
+    return -ERRNO.EINVAL;
+  }
+  if (map.maxEntries === 0 || map.keySize === 0 || map.valueSize === 0) {
+    return -ERRNO.EINVAL;
+  }
+  if (map.keySize + map.valueSize >= LARGEST_ALLOCATION - HASH_ELEMENT_BYTES) {
+    return -ERRNO.E2BIG;
+  }
+  return perCpu && alignUp(map.valueSize, 8) > LARGEST_PER_CPU ? -ERRNO.E2BIG : 0;
+};
+
+const ARRAY_CHECK: Check = (map) => {
+  const perCpu = PER_CPU_TYPES.has(map.type);
+  if (
+    map.maxEntries === 0 ||
+    map.keySize !== 4 ||
+    map.valueSize === 0 ||
+    !flagsAllowed(map, ARRAY_FLAGS) ||
+    (perCpu && hasNode(map))
+  ) {
+    return -ERRNO.EINVAL;
+  }
+  const special = BPF_F.MMAPABLE | BPF_F.INNER_MAP;
+  if (map.type !== BPF_MAP_TYPE.ARRAY && (map.flags & special) !== 0) {
+    return -ERRNO.EINVAL;
+  }
+  if (map.type !== BPF_MAP_TYPE.PERF_EVENT_ARRAY && (map.flags & BPF_F.PRESERVE_ELEMS) !== 0) {
+    return -ERRNO.EINVAL;
+  }
+  if (map.valueSize > INT_MAX) {
+    return -ERRNO.E2BIG;
+  }
+  return perCpu && alignUp(map.valueSize, 8) > LARGEST_PER_CPU ? -ERRNO.E2BIG : 0;
+};
+
+/** `fd_array_map_alloc_check`: arrays whose values are descriptors. */
+const SLOTS_CHECK: Check = (map, pageSize) => {
+  const byPrograms = BPF_F.RDONLY_PROG | BPF_F.WRONLY_PROG;
+  return map.valueSize !== 4 || (map.flags & byPrograms) !== 0
+    ? -ERRNO.EINVAL
+    : ARRAY_CHECK(map, pageSize);
+};
+
+const HASH_OF_MAPS_CHECK: Check = (map, pageSize) =>
+  map.valueSize !== 4 ? -ERRNO.EINVAL : HASH_CHECK(map, pageSize);
+
+const TRIE_CHECK: Check = (map) =>
+  map.maxEntries === 0 ||
+  (map.flags & BPF_F.NO_PREALLOC) === 0 ||
+  !flagsAllowed(map, TRIE_FLAGS) ||
+  map.keySize < SHORTEST_PREFIX_KEY ||
+  map.keySize > LONGEST_PREFIX_KEY ||
+  map.valueSize === 0 ||
+  map.valueSize > LARGEST_TRIE_VALUE
+    ? -ERRNO.EINVAL
+    : 0;
+
+const QUEUE_CHECK: Check = (map) => {
+  if (
+    map.maxEntries === 0 ||
+    map.keySize !== 0 ||
+    map.valueSize === 0 ||
+    !flagsAllowed(map, QUEUE_FLAGS)
+  ) {
+    return -ERRNO.EINVAL;
+  }
+  return map.valueSize > LARGEST_ALLOCATION ? -ERRNO.E2BIG : 0;
+};
+
+const BLOOM_CHECK: Check = (map) =>
+  map.keySize !== 0 ||
+  map.valueSize === 0 ||
+  map.maxEntries === 0 ||
+  !flagsAllowed(map, BLOOM_FLAGS) ||
+  map.mapExtra > 15n
+    ? -ERRNO.EINVAL
+    : 0;
+
+const RING_CHECK: Check = (map, pageSize) =>
+  (map.flags & ~RING_FLAGS) !== 0 ||
+  map.keySize !== 0 ||
+  map.valueSize !== 0 ||
+  map.maxEntries === 0 ||
+  (map.maxEntries & (map.maxEntries - 1)) !== 0 ||
+  map.maxEntries % pageSize !== 0
+    ? -ERRNO.EINVAL
+    : 0;
+
+const CHECKS: ReadonlyMap<number, Check> = new Map([
+  [BPF_MAP_TYPE.HASH, HASH_CHECK],
+  [BPF_MAP_TYPE.LRU_HASH, HASH_CHECK],
+  [BPF_MAP_TYPE.PERCPU_HASH, HASH_CHECK],
+  [BPF_MAP_TYPE.LRU_PERCPU_HASH, HASH_CHECK],
+  [BPF_MAP_TYPE.ARRAY, ARRAY_CHECK],
+  [BPF_MAP_TYPE.PERCPU_ARRAY, ARRAY_CHECK],
+  [BPF_MAP_TYPE.PROG_ARRAY, SLOTS_CHECK],
+  [BPF_MAP_TYPE.PERF_EVENT_ARRAY, SLOTS_CHECK],
+  [BPF_MAP_TYPE.ARRAY_OF_MAPS, SLOTS_CHECK],
+  [BPF_MAP_TYPE.HASH_OF_MAPS, HASH_OF_MAPS_CHECK],
+  [BPF_MAP_TYPE.LPM_TRIE, TRIE_CHECK],
+  [BPF_MAP_TYPE.QUEUE, QUEUE_CHECK],
+  [BPF_MAP_TYPE.STACK, QUEUE_CHECK],
+  [BPF_MAP_TYPE.BLOOM_FILTER, BLOOM_CHECK],
+  [BPF_MAP_TYPE.RINGBUF, RING_CHECK],
+]);
+
+/** Whether the in-process kernel has maps of a type. */
+export function hasMapType(type: number): boolean {
+  return CHECKS.has(type);
+}
+
+/** Why a map cannot be created, as far as its numbers tell: 0 if it can. */
+export function checkAttributes(map: MapAttributes, pageSize: number): number {
+  if (map.mapExtra !== 0n && map.type !== BPF_MAP_TYPE.BLOOM_FILTER) {
+    return -ERRNO.EINVAL;
+  }
+  const both = BPF_F.RDONLY | BPF_F.WRONLY;
+  if ((map.flags & both) === both || (hasNode(map) && map.numaNode !== 0)) {
+    return -ERRNO.EINVAL;
+  }
+  const check = CHECKS.get(map.type);
+  return check === undefined ? -ERRNO.EINVAL : check(map, pageSize);
+}
+
+/** `bpf_obj_name_cpy`, with the NUL that the kernel's front adds. */
+export function checkName(name: string): number {
+  return /^[A-Za-z0-9_.]*$/.test(name) ? 0 : -ERRNO.EINVAL;
+}
+
+function flagsAllowed(map: MapAttributes, allowed: number): boolean {
+  const byPrograms = BPF_F.RDONLY_PROG | BPF_F.WRONLY_PROG;
+  return (map.flags & ~allowed) === 0 && (map.flags & byPrograms) !== byPrograms;
+}
+
+function hasNode(map: MapAttributes): boolean {
+  return (map.flags & BPF_F.NUMA_NODE) !== 0;
+}

@@ -1,0 +1,217 @@
+/**
+ * Hashes: with and without LRU, with a value for each CPU, and hashes of maps underneath
+ * (`kernel/bpf/hashtab.c`).
+ *
+ * The order of entries is that in which they came, where the kernel's is that of its hash function;
+ * every entry is a bucket of its own.
+ */
+
+import { ERRNO } from '../../uapi/errno.ts';
+import type { BatchCursor } from '../kernel.ts';
+import { checkMode, Store } from './store.ts';
+
+interface Entry {
+  readonly key: Uint8Array;
+  value: Uint8Array;
+  /** Its place in {@link HashStore} `#order`. */
+  place: number;
+}
+
+/** Below this many places the list is not worth tidying. */
+const SMALL = 64;
+
+export interface HashOptions {
+  readonly valueBytes: number;
+  readonly maxEntries: number;
+  /** Full maps lose their oldest entry, rather than refuse a new one. */
+  readonly lru: boolean;
+  /** Whether `BPF_MAP_LOOKUP_AND_DELETE_ELEM` is there: not in hashes of maps. */
+  readonly takes: boolean;
+}
+
+export class HashStore extends Store {
+  readonly #options: HashOptions;
+  readonly #entries = new Map<string, Entry>();
+  /** Entries in order of arrival, with holes where some were removed. */
+  #order: (Entry | undefined)[] = [];
+
+  constructor(options: HashOptions) {
+    super();
+    this.#options = options;
+  }
+
+  /** Values, for those that hold something in them. */
+  *values(): Generator<Uint8Array> {
+    for (const { value } of this.#entries.values()) {
+      yield value;
+    }
+  }
+
+  override lookup(key: Uint8Array, value: Uint8Array): number {
+    const entry = this.#entries.get(nameOf(key));
+    if (entry === undefined) {
+      return -ERRNO.ENOENT;
+    }
+    value.set(entry.value);
+    return 0;
+  }
+
+  override update(key: Uint8Array, value: Uint8Array, flags: number): number {
+    const name = nameOf(key);
+    const entry = this.#entries.get(name);
+    const refusal = checkMode(flags, entry !== undefined);
+    if (refusal < 0) {
+      return refusal;
+    }
+    if (entry !== undefined) {
+      entry.value = this.#copy(value);
+      if (this.#options.lru) {
+        this.#order[entry.place] = undefined;
+        this.#append(entry);
+      }
+      return 0;
+    }
+    if (this.#entries.size >= this.#options.maxEntries) {
+      if (!this.#options.lru) {
+        return -ERRNO.E2BIG;
+      }
+      this.#evict();
+    }
+    const added = { key: key.slice(), value: this.#copy(value), place: 0 };
+    this.#entries.set(name, added);
+    this.#append(added);
+    return 0;
+  }
+
+  override delete(key: Uint8Array): number {
+    const name = nameOf(key);
+    const entry = this.#entries.get(name);
+    if (entry === undefined) {
+      return -ERRNO.ENOENT;
+    }
+    this.#remove(name, entry);
+    return 0;
+  }
+
+  override take(key: Uint8Array, value: Uint8Array): number {
+    if (!this.#options.takes) {
+      return -ERRNO.ENOTSUPP;
+    }
+    const result = this.lookup(key, value);
+    return result < 0 ? result : this.delete(key);
+  }
+
+  override nextKey(key: Uint8Array | null, next: Uint8Array): number {
+    const entry = key === null ? undefined : this.#entries.get(nameOf(key));
+    const following = this.#from(entry === undefined ? 0 : entry.place + 1);
+    if (following === undefined) {
+      return -ERRNO.ENOENT;
+    }
+    next.set(following.key);
+    return 0;
+  }
+
+  override lookupBatch(
+    cursor: BatchCursor,
+    keys: Uint8Array,
+    values: Uint8Array,
+    count: number,
+  ): number {
+    return this.#readBatch(cursor, keys, values, count, () => {});
+  }
+
+  override takeBatch(
+    cursor: BatchCursor,
+    keys: Uint8Array,
+    values: Uint8Array,
+    count: number,
+  ): number {
+    return this.#readBatch(cursor, keys, values, count, (entry) => {
+      this.#entries.delete(nameOf(entry.key));
+      this.#order[entry.place] = undefined;
+    });
+  }
+
+  override get updatesBatches(): boolean {
+    return true;
+  }
+
+  #readBatch(
+    cursor: BatchCursor,
+    keys: Uint8Array,
+    values: Uint8Array,
+    count: number,
+    read: (entry: Entry) => void,
+  ): number {
+    if (count === 0) {
+      return 0;
+    }
+    const { valueBytes } = this.#options;
+    const position = new DataView(cursor.position.buffer, cursor.position.byteOffset);
+    let entry = this.#from(cursor.started ? position.getUint32(0) : 0);
+    let done = 0;
+    while (entry !== undefined && done < count) {
+      keys.set(entry.key, done * entry.key.length);
+      values.set(entry.value, done * valueBytes);
+      done += 1;
+      read(entry);
+      position.setUint32(0, entry.place + 1);
+      entry = this.#from(entry.place + 1);
+    }
+    cursor.done = entry === undefined;
+    return done;
+  }
+
+  #copy(value: Uint8Array): Uint8Array {
+    return value.slice(0, this.#options.valueBytes);
+  }
+
+  #append(entry: Entry): void {
+    this.#tidy();
+    entry.place = this.#order.length;
+    this.#order.push(entry);
+  }
+
+  #remove(name: string, entry: Entry): void {
+    this.#entries.delete(name);
+    this.#order[entry.place] = undefined;
+  }
+
+  /** The first entry at a place or behind it. */
+  #from(place: number): Entry | undefined {
+    for (let at = place; at < this.#order.length; at += 1) {
+      const entry = this.#order[at];
+      if (entry !== undefined) {
+        return entry;
+      }
+    }
+    return undefined;
+  }
+
+  #evict(): void {
+    const oldest = this.#from(0);
+    if (oldest !== undefined) {
+      this.#remove(nameOf(oldest.key), oldest);
+    }
+  }
+
+  /** Closes the holes once there are more of them than entries. */
+  #tidy(): void {
+    if (this.#order.length < SMALL || this.#order.length < 2 * this.#entries.size) {
+      return;
+    }
+    const kept: Entry[] = [];
+    for (const entry of this.#order) {
+      if (entry !== undefined) {
+        entry.place = kept.length;
+        kept.push(entry);
+      }
+    }
+    this.#order = kept;
+  }
+}
+
+/** A key as a string: a character a byte. */
+export function nameOf(key: Uint8Array): string {
+  return String.fromCharCode(...key);
+}

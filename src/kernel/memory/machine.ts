@@ -1,0 +1,141 @@
+/** What the processes of an in-process kernel share: objects by id, and the BPF file system. */
+
+import { alignUp } from '../../bytes/align.ts';
+import type { Btf } from '../../obj/btf/btf.ts';
+import { BPF_F } from '../../uapi/map-flags.ts';
+import { BPF_MAP_TYPE } from '../../uapi/map-types.ts';
+import type { MapAttributes } from '../kernel.ts';
+import { ArrayStore } from './array-store.ts';
+import { isLru, PER_CPU_TYPES } from './create-rules.ts';
+import { BpfFileSystem } from './file-system.ts';
+import { HashStore } from './hash-store.ts';
+import { BloomStore, QueueStore } from './keyless-stores.ts';
+import {
+  BtfObject,
+  type InnerMeta,
+  type KernelObject,
+  MapObject,
+  ProgramObject,
+  type SpecialField,
+} from './objects.ts';
+import { RingStore } from './ring-store.ts';
+import { HashOfObjects, type Holder, SlotStore } from './slot-stores.ts';
+import type { Store } from './store.ts';
+import { TrieStore } from './trie-store.ts';
+
+/** What an in-process kernel is made with. */
+export interface MachineOptions {
+  /** The number of CPUs; 2 by default. */
+  readonly cpus: number;
+  /** In bytes. */
+  readonly pageSize: number;
+  readonly littleEndian: boolean;
+  /** Where its BPF file system is mounted. */
+  readonly bpfFileSystem: string;
+}
+
+/** Flags that belong to a descriptor or to the call. */
+const NOT_STORED = BPF_F.RDONLY | BPF_F.WRONLY;
+
+/** The shared part of an in-process kernel. */
+export class Machine {
+  readonly options: MachineOptions;
+  readonly files: BpfFileSystem;
+  readonly maps = new Map<number, MapObject>();
+  readonly tables = new Map<number, BtfObject>();
+  readonly programs = new Map<number, ProgramObject>();
+  #lastId = { map: 0, btf: 0, program: 0 };
+
+  constructor(options: MachineOptions) {
+    this.options = options;
+    this.files = new BpfFileSystem(options.bpfFileSystem);
+  }
+
+  /** Makes a map of attributes that were checked. Nobody holds it yet. */
+  addMap(
+    attributes: MapAttributes,
+    parts: {
+      readonly btf: BtfObject | null;
+      readonly special: readonly SpecialField[];
+      readonly inner: InnerMeta | null;
+    },
+  ): MapObject {
+    this.#lastId.map += 1;
+    const map = new MapObject(this.#lastId.map, (gone) => this.maps.delete(gone.id), {
+      ...parts,
+      attributes,
+      flags: (attributes.flags & ~NOT_STORED) >>> 0,
+      store: this.#storeOf(attributes),
+    });
+    this.maps.set(map.id, map);
+    return map;
+  }
+
+  addBtf(bytes: Uint8Array, types: Btf): BtfObject {
+    this.#lastId.btf += 1;
+    const gone = ({ id }: KernelObject) => this.tables.delete(id);
+    const table = new BtfObject(this.#lastId.btf, gone, bytes, types);
+    this.tables.set(table.id, table);
+    return table;
+  }
+
+  addProgram(type: number, name: string): ProgramObject {
+    this.#lastId.program += 1;
+    const gone = ({ id }: KernelObject) => this.programs.delete(id);
+    const program = new ProgramObject(this.#lastId.program, gone, type, name);
+    this.programs.set(program.id, program);
+    return program;
+  }
+
+  #storeOf(map: MapAttributes): Store {
+    const { cpus, littleEndian, pageSize } = this.options;
+    const { type, keySize, maxEntries } = map;
+    const valueBytes = movedBytes(map, cpus);
+    const hash = () =>
+      new HashStore({ valueBytes, maxEntries: roomOf(map, cpus), lru: isLru(type), takes: true });
+    const slots = (batches: boolean, cleared: boolean, holder: Holder) =>
+      new SlotStore({ maxEntries, littleEndian, batches, cleared }, holder);
+    switch (type) {
+      case BPF_MAP_TYPE.ARRAY:
+      case BPF_MAP_TYPE.PERCPU_ARRAY: {
+        const mapped = (map.flags & BPF_F.MMAPABLE) !== 0;
+        const size = mapped ? pageSize : 0;
+        return new ArrayStore({ valueBytes, maxEntries, littleEndian, pageSize: size });
+      }
+      case BPF_MAP_TYPE.LPM_TRIE:
+        return new TrieStore({ keyBytes: keySize, valueBytes, maxEntries, littleEndian });
+      case BPF_MAP_TYPE.QUEUE:
+      case BPF_MAP_TYPE.STACK:
+        return new QueueStore(maxEntries, type === BPF_MAP_TYPE.STACK);
+      case BPF_MAP_TYPE.BLOOM_FILTER:
+        return new BloomStore();
+      case BPF_MAP_TYPE.RINGBUF:
+        return new RingStore(maxEntries, pageSize, littleEndian);
+      case BPF_MAP_TYPE.ARRAY_OF_MAPS:
+        return slots(true, false, holderOf(this.maps));
+      case BPF_MAP_TYPE.PROG_ARRAY:
+        return slots(false, true, holderOf(this.programs));
+      case BPF_MAP_TYPE.HASH_OF_MAPS:
+        return new HashOfObjects(hash(), littleEndian, holderOf(this.maps));
+      default:
+        return hash();
+    }
+  }
+}
+
+/** The bytes of a value as calls move it: all CPUs' values in a per-CPU map. */
+export function movedBytes(map: Pick<MapAttributes, 'type' | 'valueSize'>, cpus: number): number {
+  return PER_CPU_TYPES.has(map.type) ? alignUp(map.valueSize, 8) * cpus : map.valueSize;
+}
+
+/** Entries that a hash has room for: with a list of its own for each CPU, as many for each. */
+function roomOf(map: MapAttributes, cpus: number): number {
+  return (map.flags & BPF_F.NO_COMMON_LRU) === 0 ? map.maxEntries : alignUp(map.maxEntries, cpus);
+}
+
+function holderOf(objects: ReadonlyMap<number, KernelObject>): Holder {
+  return {
+    hold: (id) => objects.get(id)?.hold(false),
+    release: (id) => objects.get(id)?.release(false),
+  };
+}

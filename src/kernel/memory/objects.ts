@@ -1,0 +1,140 @@
+/**
+ * What file descriptors, pins and maps of maps refer to in the in-process kernel, counted: an object
+ * is there for as long as somebody holds it.
+ */
+
+import type { Btf } from '../../obj/btf/btf.ts';
+import type { MapAttributes } from '../kernel.ts';
+import type { Store } from './store.ts';
+
+export type ObjectKind = 'map' | 'btf' | 'program';
+
+/** An object with an id of its kind. */
+export abstract class KernelObject {
+  abstract readonly kind: ObjectKind;
+  readonly id: number;
+  readonly #gone: (object: KernelObject) => void;
+  #references = 0;
+  /** References from user space: descriptors and pins. */
+  #users = 0;
+
+  /** @param gone called when nobody holds the object any more */
+  constructor(id: number, gone: (object: KernelObject) => void) {
+    this.id = id;
+    this.#gone = gone;
+  }
+
+  /** @param byUser whether for a descriptor or a pin, and not for another object */
+  hold(byUser: boolean): void {
+    this.#references += 1;
+    this.#users += byUser ? 1 : 0;
+  }
+
+  release(byUser: boolean): void {
+    this.#references -= 1;
+    if (byUser) {
+      this.#users -= 1;
+      if (this.#users === 0) {
+        this.releasedByUsers();
+      }
+    }
+    if (this.#references === 0) {
+      this.#gone(this);
+      this.destroy();
+    }
+  }
+
+  protected releasedByUsers(): void {}
+
+  protected destroy(): void {}
+}
+
+/** A table of types, as it was loaded. */
+export class BtfObject extends KernelObject {
+  readonly kind = 'btf';
+  readonly bytes: Uint8Array;
+  readonly types: Btf;
+
+  constructor(id: number, gone: (object: KernelObject) => void, bytes: Uint8Array, types: Btf) {
+    super(id, gone);
+    this.bytes = bytes;
+    this.types = types;
+  }
+}
+
+/** A program: it is there, and does not run. */
+export class ProgramObject extends KernelObject {
+  readonly kind = 'program';
+  /** `BPF_PROG_TYPE_*`. */
+  readonly type: number;
+  readonly name: string;
+
+  constructor(id: number, gone: (object: KernelObject) => void, type: number, name: string) {
+    super(id, gone);
+    this.type = type;
+    this.name = name;
+  }
+}
+
+/** A part of a value that the kernel keeps for itself, such as a `bpf_spin_lock`. In bytes. */
+export interface SpecialField {
+  readonly name: string;
+  readonly offset: number;
+  readonly size: number;
+}
+
+/** What a map of maps compares new inner maps with, copied from its template. */
+export interface InnerMeta {
+  readonly attributes: Omit<MapAttributes, 'btf' | 'innerMapFd' | 'name'>;
+  readonly special: readonly SpecialField[];
+}
+
+/** A map. */
+export class MapObject extends KernelObject {
+  readonly kind = 'map';
+  readonly attributes: MapAttributes;
+  /** `BPF_F_*` as the map keeps them. */
+  readonly flags: number;
+  readonly store: Store;
+  readonly btf: BtfObject | null;
+  readonly special: readonly SpecialField[];
+  readonly inner: InnerMeta | null;
+  frozen = false;
+  writableMappings = 0;
+
+  constructor(
+    id: number,
+    gone: (object: KernelObject) => void,
+    parts: {
+      readonly attributes: MapAttributes;
+      readonly flags: number;
+      readonly store: Store;
+      readonly btf: BtfObject | null;
+      readonly special: readonly SpecialField[];
+      readonly inner: InnerMeta | null;
+    },
+  ) {
+    super(id, gone);
+    this.attributes = parts.attributes;
+    this.flags = parts.flags;
+    this.store = parts.store;
+    this.btf = parts.btf;
+    this.special = parts.special;
+    this.inner = parts.inner;
+    this.btf?.hold(false);
+  }
+
+  /** Whether values have a lock (`BPF_F_LOCK`). */
+  get hasLock(): boolean {
+    return this.special.some(({ name }) => name === 'bpf_spin_lock');
+  }
+
+  protected override releasedByUsers(): void {
+    this.store.releasedByUsers();
+  }
+
+  protected override destroy(): void {
+    this.store.destroy();
+    this.btf?.release(false);
+  }
+}
