@@ -16,37 +16,35 @@ const CASES = Number(process.env.SKEP_CASES ?? 1000);
 const SEED = Number(process.env.SKEP_SEED ?? Math.floor(Math.random() * 2 ** 31));
 
 describeKernel('the same calls', () => {
-  it(
-    `give the same answers in both kernels (${CASES} cases, seed ${SEED})`,
-    { timeout: 600_000 },
-    () => {
-      const linux = linuxKernel();
-      let directories = 0;
-      fc.assert(
-        fc.property(operations, (calls) => {
-          directories += 1;
-          const directory = `/sys/fs/bpf/skep-differential-${process.pid}-${directories}`;
-          mkdirSync(directory);
-          const memory = new MemoryKernel({ cpus: linux.possibleCpus() });
-          memory.makeDirectory(directory);
-          const [there, here] = [new Subject(linux, directory), new Subject(memory, directory)];
-          try {
-            for (const [index, call] of calls.entries()) {
-              compare(index, call, there.do(call), here.do(call));
-            }
-          } finally {
-            there.close();
-            here.close();
-            rmSync(directory, { recursive: true, force: true });
+  it(`give the same answers in both kernels (${CASES} cases, seed ${SEED})`, {
+    timeout: 600_000,
+  }, () => {
+    const linux = linuxKernel();
+    let directories = 0;
+    fc.assert(
+      fc.property(operations, (calls) => {
+        directories += 1;
+        const directory = `/sys/fs/bpf/skep-differential-${process.pid}-${directories}`;
+        mkdirSync(directory);
+        const memory = new MemoryKernel({ cpus: linux.possibleCpus() });
+        memory.makeDirectory(directory);
+        const [there, here] = [new Subject(linux, directory), new Subject(memory, directory)];
+        try {
+          for (const [index, call] of calls.entries()) {
+            compare(index, call, there.do(call), here.do(call));
           }
-          expect(memory.openDescriptors()).toEqual([]);
-          expect(memory.mapIds()).toEqual([]);
-          expect(memory.paths()).toEqual([directory]);
-        }),
-        { numRuns: CASES, seed: SEED },
-      );
-    },
-  );
+        } finally {
+          there.close();
+          here.close();
+          rmSync(directory, { recursive: true, force: true });
+        }
+        expect(memory.openDescriptors()).toEqual([]);
+        expect(memory.mapIds()).toEqual([]);
+        expect(memory.paths()).toEqual([directory]);
+      }),
+      { numRuns: CASES, seed: SEED },
+    );
+  });
 });
 
 function compare(index: number, call: Operation, there: string, here: string): void {

@@ -46,7 +46,11 @@ export type Operation =
       readonly count: number;
       readonly flags: number;
     }
-  | { readonly call: 'takeAll' | 'lookupAll' | 'walk'; readonly map: number; readonly count: number }
+  | {
+      readonly call: 'takeAll' | 'lookupAll' | 'walk';
+      readonly map: number;
+      readonly count: number;
+    }
   | { readonly call: 'pin'; readonly map: number; readonly path: number }
   | { readonly call: 'openPin'; readonly path: number; readonly access: PinAccess }
   | { readonly call: 'unpin' | 'makeDirectory' | 'removeDirectory' | 'kind'; readonly path: number }
@@ -121,7 +125,10 @@ const oneOf = <T>(values: readonly T[]): fc.Arbitrary<T> => fc.constantFrom(...v
 const newMap: fc.Arbitrary<NewMap> = oneOf(TYPES).chain((type) => {
   const fitting = FITTING[type]!;
   const mostly = <T>(usual: T, others: readonly T[]): fc.Arbitrary<T> =>
-    fc.oneof({ weight: 12, arbitrary: fc.constant(usual) }, { weight: 1, arbitrary: oneOf(others) });
+    fc.oneof(
+      { weight: 12, arbitrary: fc.constant(usual) },
+      { weight: 1, arbitrary: oneOf(others) },
+    );
   return fc.record({
     call: fc.constant('create' as const),
     type: fc.constant(type),

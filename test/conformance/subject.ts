@@ -239,7 +239,13 @@ export class Subject {
       values.push(...this.#value(handle, index, operation.key));
     }
     const [keyBytes, valueBytes] = [Uint8Array.from(keys), Uint8Array.from(values)];
-    const done = this.#kernel.updateBatch(fd, keyBytes, valueBytes, operation.count, operation.flags);
+    const done = this.#kernel.updateBatch(
+      fd,
+      keyBytes,
+      valueBytes,
+      operation.count,
+      operation.flags,
+    );
     return `batch ${done}`;
   }
 
