@@ -75,6 +75,7 @@ export const PATHS: readonly string[] = [
 const { HASH, ARRAY, LRU_HASH, PERCPU_HASH, PERCPU_ARRAY, LRU_PERCPU_HASH } = BPF_MAP_TYPE;
 const { LPM_TRIE, QUEUE, STACK, BLOOM_FILTER, ARRAY_OF_MAPS, HASH_OF_MAPS, RINGBUF, PROG_ARRAY } =
   BPF_MAP_TYPE;
+const { USER_RINGBUF, PERF_EVENT_ARRAY } = BPF_MAP_TYPE;
 
 /** Attributes that work, most of the time, for a type. */
 const FITTING: Readonly<Record<number, Partial<NewMap>>> = {
@@ -92,6 +93,8 @@ const FITTING: Readonly<Record<number, Partial<NewMap>>> = {
   [HASH_OF_MAPS]: { valueSize: 4 },
   [RINGBUF]: { keySize: 0, valueSize: 0, maxEntries: 4096 },
   [PROG_ARRAY]: { keySize: 4, valueSize: 4 },
+  [PERF_EVENT_ARRAY]: { keySize: 4, valueSize: 4 },
+  [USER_RINGBUF]: { keySize: 0, valueSize: 0, maxEntries: 4096 },
 };
 
 /** Many of those that are cheap, few of those that wait 8 ms for each update. */
@@ -100,7 +103,7 @@ const TYPES = [
   [HASH, ARRAY, LPM_TRIE],
 ]
   .flat()
-  .filter((type, index) => index < 14 || (type !== ARRAY_OF_MAPS && type !== HASH_OF_MAPS));
+  .filter((type, index) => index < 16 || (type !== ARRAY_OF_MAPS && type !== HASH_OF_MAPS));
 
 const FLAGS = [
   0,

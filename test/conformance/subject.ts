@@ -15,7 +15,13 @@ interface Handle {
   readonly map: number;
 }
 
-const KEYED_BY_FD: readonly number[] = [BPF_MAP_TYPE.ARRAY_OF_MAPS, BPF_MAP_TYPE.HASH_OF_MAPS];
+/** Types whose values are descriptors. */
+const OF_OBJECTS: readonly number[] = [
+  BPF_MAP_TYPE.ARRAY_OF_MAPS,
+  BPF_MAP_TYPE.HASH_OF_MAPS,
+  BPF_MAP_TYPE.PROG_ARRAY,
+  BPF_MAP_TYPE.PERF_EVENT_ARRAY,
+];
 const HASHES: readonly number[] = [
   BPF_MAP_TYPE.HASH,
   BPF_MAP_TYPE.LRU_HASH,
@@ -318,7 +324,7 @@ export class Subject {
 
   #value(handle: Handle, value: number, key: number): Uint8Array {
     const bytes = new Uint8Array(this.#kernel.valueBytes(handle.fd));
-    if (KEYED_BY_FD.includes(handle.attributes.type) && bytes.length === 4) {
+    if (OF_OBJECTS.includes(handle.attributes.type) && bytes.length === 4) {
       // Descriptors: of some map, of nothing, of a file that is no map.
       const fd = this.#handles[value]?.fd ?? (value % 2 === 0 ? 9999 : 0);
       new DataView(bytes.buffer).setUint32(0, fd, true);
@@ -328,7 +334,7 @@ export class Subject {
   }
 
   #show({ type }: NewMap, value: Uint8Array): string {
-    if (!KEYED_BY_FD.includes(type)) {
+    if (!OF_OBJECTS.includes(type)) {
       return `${value}`;
     }
     const id = new DataView(value.buffer, value.byteOffset).getUint32(0, true);

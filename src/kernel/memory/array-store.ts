@@ -3,6 +3,7 @@
 import { alignUp } from '../../bytes/align.ts';
 import { ERRNO } from '../../uapi/errno.ts';
 import type { BatchCursor } from '../kernel.ts';
+import { movedBuffer } from './signal.ts';
 import { checkMode, genericLookupBatch, Store } from './store.ts';
 
 const KEY_BYTES = 4;
@@ -39,7 +40,7 @@ export class ArrayStore extends Store {
 
   /** Moves the entries into fresh memory: mappings of the old one have no bytes any more. */
   detach(): void {
-    this.#bytes = new Uint8Array(structuredClone(this.#bytes.buffer, { transfer: [this.memory] }));
+    this.#bytes = new Uint8Array(movedBuffer(this.memory));
   }
 
   override lookup(key: Uint8Array, value: Uint8Array): number {

@@ -33,7 +33,7 @@ const BLOOM_FLAGS = BPF_F.NUMA_NODE | BPF_F.ZERO_SEED | ACCESS;
 const RING_FLAGS = BPF_F.NUMA_NODE;
 
 /** Types with an entry, or a value in it, for each CPU. */
-export const PER_CPU_TYPES: ReadonlySet<number> = new Set([
+const PER_CPU_TYPES: ReadonlySet<number> = new Set([
   BPF_MAP_TYPE.PERCPU_HASH,
   BPF_MAP_TYPE.PERCPU_ARRAY,
   BPF_MAP_TYPE.LRU_PERCPU_HASH,
@@ -166,6 +166,7 @@ const CHECKS: ReadonlyMap<number, Check> = new Map([
   [BPF_MAP_TYPE.STACK, QUEUE_CHECK],
   [BPF_MAP_TYPE.BLOOM_FILTER, BLOOM_CHECK],
   [BPF_MAP_TYPE.RINGBUF, RING_CHECK],
+  [BPF_MAP_TYPE.USER_RINGBUF, RING_CHECK],
 ]);
 
 /** Whether the in-process kernel has maps of a type. */
@@ -198,4 +199,9 @@ function flagsAllowed(map: MapAttributes, allowed: number): boolean {
 
 function hasNode(map: MapAttributes): boolean {
   return (map.flags & BPF_F.NUMA_NODE) !== 0;
+}
+
+/** The bytes of a value as calls move it: all CPUs' values in a per-CPU map. */
+export function movedBytes(map: Pick<MapAttributes, 'type' | 'valueSize'>, cpus: number): number {
+  return PER_CPU_TYPES.has(map.type) ? alignUp(map.valueSize, 8) * cpus : map.valueSize;
 }

@@ -45,3 +45,8 @@ export class Descriptors {
     return true;
   }
 }
+
+/** How errors call the map of a descriptor. */
+export function describeMap(fd: number): string {
+  return `map at file descriptor ${fd}`;
+}

@@ -6,10 +6,11 @@ import { BPF_F } from '../../uapi/map-flags.ts';
 import { BPF_MAP_TYPE } from '../../uapi/map-types.ts';
 import type { MapAttributes } from '../kernel.ts';
 import { ArrayStore } from './array-store.ts';
-import { isLru, PER_CPU_TYPES } from './create-rules.ts';
+import { isLru, movedBytes } from './create-rules.ts';
 import { BpfFileSystem } from './file-system.ts';
 import { HashStore } from './hash-store.ts';
 import { BloomStore, QueueStore } from './keyless-stores.ts';
+import { Mappings } from './mappings.ts';
 import {
   BtfObject,
   type InnerMeta,
@@ -19,7 +20,7 @@ import {
   type SpecialField,
 } from './objects.ts';
 import { RingStore } from './ring-store.ts';
-import { HashOfObjects, type Holder, SlotStore } from './slot-stores.ts';
+import { EventStore, HashOfObjects, type Holder, SlotStore } from './slot-stores.ts';
 import type { Store } from './store.ts';
 import { TrieStore } from './trie-store.ts';
 
@@ -41,6 +42,7 @@ const NOT_STORED = BPF_F.RDONLY | BPF_F.WRONLY;
 export class Machine {
   readonly options: MachineOptions;
   readonly files: BpfFileSystem;
+  readonly mappings: Mappings;
   readonly maps = new Map<number, MapObject>();
   readonly tables = new Map<number, BtfObject>();
   readonly programs = new Map<number, ProgramObject>();
@@ -48,6 +50,7 @@ export class Machine {
 
   constructor(options: MachineOptions) {
     this.options = options;
+    this.mappings = new Mappings(options.pageSize);
     this.files = new BpfFileSystem(options.bpfFileSystem);
   }
 
@@ -110,9 +113,15 @@ export class Machine {
       case BPF_MAP_TYPE.BLOOM_FILTER:
         return new BloomStore();
       case BPF_MAP_TYPE.RINGBUF:
-        return new RingStore(maxEntries, pageSize, littleEndian);
+        return new RingStore(maxEntries, pageSize, littleEndian, false);
+      case BPF_MAP_TYPE.USER_RINGBUF:
+        return new RingStore(maxEntries, pageSize, littleEndian, true);
       case BPF_MAP_TYPE.ARRAY_OF_MAPS:
         return slots(true, false, holderOf(this.maps));
+      case BPF_MAP_TYPE.PERF_EVENT_ARRAY: {
+        const kept = (map.flags & BPF_F.PRESERVE_ELEMS) !== 0;
+        return new EventStore({ maxEntries, littleEndian, kept });
+      }
       case BPF_MAP_TYPE.PROG_ARRAY:
         return slots(false, true, holderOf(this.programs));
       case BPF_MAP_TYPE.HASH_OF_MAPS:
@@ -121,11 +130,6 @@ export class Machine {
         return hash();
     }
   }
-}
-
-/** The bytes of a value as calls move it: all CPUs' values in a per-CPU map. */
-export function movedBytes(map: Pick<MapAttributes, 'type' | 'valueSize'>, cpus: number): number {
-  return PER_CPU_TYPES.has(map.type) ? alignUp(map.valueSize, 8) * cpus : map.valueSize;
 }
 
 /** Entries that a hash has room for: with a list of its own for each CPU, as many for each. */

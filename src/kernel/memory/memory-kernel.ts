@@ -25,15 +25,15 @@ import type {
   Watch,
 } from '../kernel.ts';
 import { refused } from '../refused.ts';
-import { ArrayStore, indexOf } from './array-store.ts';
-import { checkAttributes, checkName, hasMapType } from './create-rules.ts';
-import { Descriptors } from './descriptors.ts';
-import { fitsTemplate, innerMetaOf } from './inner-meta.ts';
-import { Machine, type MachineOptions, movedBytes } from './machine.ts';
-import { type BtfObject, type InnerMeta, MapObject, ProgramObject } from './objects.ts';
+import { checkAttributes, checkName, hasMapType, movedBytes } from './create-rules.ts';
+import { Descriptors, describeMap } from './descriptors.ts';
+import { checkWritable, MemoryElements, type OpenMap } from './elements.ts';
+import { innerMetaOf } from './inner-meta.ts';
+import { Machine, type MachineOptions } from './machine.ts';
+import { type BtfObject, type InnerMeta, MapObject } from './objects.ts';
+import { PerfEventObject } from './perf-event.ts';
 import { RingStore } from './ring-store.ts';
-import { ObjectStore } from './slot-stores.ts';
-import { LOCK } from './store.ts';
+import { EventStore } from './slot-stores.ts';
 import { checkTypes } from './value-types.ts';
 import { MemoryWatch } from './watch.ts';
 
@@ -46,14 +46,12 @@ export interface MemoryKernelOptions extends Partial<MachineOptions> {
   readonly capabilities?: readonly Capability[];
 }
 
+/** A handle to a map, or its descriptor. */
+export type FdLike = number | { readonly fd: number };
+
 const EVERYTHING: readonly Capability[] = ['CAP_BPF', 'CAP_SYS_ADMIN'];
 const PAGE_BYTES = 4096;
 const INFO = 'BPF_OBJ_GET_INFO_BY_FD';
-
-interface OpenMap {
-  readonly map: MapObject;
-  readonly access: PinAccess;
-}
 
 /**
  * A kernel without Linux, for tests: pass it wherever `{ kernel }` is taken.
@@ -67,13 +65,19 @@ export class MemoryKernel implements Kernel {
   readonly #machine: Machine;
   readonly #capabilities: ReadonlySet<Capability>;
   readonly #descriptors = new Descriptors();
-  /** Whose memory each mapping is, and how many there are of it. */
-  readonly #mappings = new Map<ArrayBuffer, { map: MapObject; writable: number; count: number }>();
+  readonly #elements: MemoryElements;
 
   /** @throws TypeError for a number of CPUs or a page size that cannot be */
   constructor(options: MemoryKernelOptions = {}) {
     this.#machine = machines.get(options) ?? newMachine(options);
     this.#capabilities = new Set(options.capabilities ?? EVERYTHING);
+    const { cpus, littleEndian } = this.#machine.options;
+    this.#elements = new MemoryElements({
+      cpus,
+      littleEndian,
+      map: (fd) => this.#map(fd),
+      object: (fd) => this.#descriptors.get(fd)?.object,
+    });
   }
 
   get littleEndian(): boolean {
@@ -123,33 +127,46 @@ export class MemoryKernel implements Kernel {
    *
    * @param map a handle, or its descriptor
    */
-  produce(map: number | { readonly fd: number }, record: Uint8Array): boolean {
-    const fd = typeof map === 'number' ? map : map.fd;
+  produce(map: FdLike, record: Uint8Array): boolean {
+    return this.#ring(map).output(record);
+  }
+
+  /** Does what `bpf_user_ringbuf_drain` does in a program: the records that user space sent. */
+  drain(map: FdLike): Uint8Array[] {
+    return this.#ring(map).drain();
+  }
+
+  /**
+   * Does what `bpf_perf_event_output` does in a program on a CPU. Without room the record is lost,
+   * and counted.
+   *
+   * @throws SyscallError `ENOENT` if nobody listens for that CPU
+   */
+  outputEvent(map: FdLike, cpu: number, record: Uint8Array): void {
+    const fd = numberOf(map);
     const { store } = this.#map(fd).map;
-    if (!(store instanceof RingStore)) {
-      throw new TypeError(`the map at file descriptor ${fd} is no ring buffer`);
+    if (!(store instanceof EventStore)) {
+      throw new TypeError(`the map at file descriptor ${fd} is no perf event array`);
     }
-    return store.output(record);
+    const event = store.event(cpu);
+    if (event === undefined) {
+      throw refused('bpf_perf_event_output', ERRNO.ENOENT, `CPU ${cpu} of ${describeMap(fd)}`);
+    }
+    event.output(record);
   }
 
   /** Does what `bpf_map_update_elem` does in a program, which a frozen map does not refuse. */
-  updateAsProgram(
-    map: number | { readonly fd: number },
-    key: Uint8Array,
-    value: Uint8Array,
-    flags = 0,
-  ): void {
-    const fd = typeof map === 'number' ? map : map.fd;
+  updateAsProgram(map: FdLike, key: Uint8Array, value: Uint8Array, flags = 0): void {
+    const fd = numberOf(map);
     const { map: object } = this.#map(fd);
+    const command = 'bpf_map_update_elem';
     if ((object.flags & BPF_F.RDONLY_PROG) !== 0) {
-      throw refused(
-        'bpf_map_update_elem',
-        ERRNO.EACCES,
-        this.#what(fd),
-        'programs may only read it',
-      );
+      throw refused(command, ERRNO.EACCES, describeMap(fd), 'programs may only read it');
     }
-    this.#checked(object.store.update(key, value, flags), 'bpf_map_update_elem', fd);
+    const result = object.store.update(key, value, flags);
+    if (result < 0) {
+      throw refused(command, -result, describeMap(fd));
+    }
   }
 
   possibleCpus(): number {
@@ -255,64 +272,23 @@ export class MemoryKernel implements Kernel {
   }
 
   lookup(fd: number, key: Uint8Array | null, value: Uint8Array, flags: number): boolean {
-    const command = 'BPF_MAP_LOOKUP_ELEM';
-    const { map, access } = this.#element(fd, key, value);
-    if ((flags & ~LOCK) !== 0) {
-      throw refused(command, ERRNO.EINVAL, this.#what(fd));
-    }
-    if (access === 'write-only') {
-      throw refused(command, ERRNO.EPERM, this.#what(fd));
-    }
-    this.#checkLock(map, flags, command, fd);
-    const result = map.store.lookup(key ?? NO_KEY, value);
-    clearSpecial(map, value);
-    return this.#found(result, command, fd);
+    return this.#elements.lookup(fd, key, value, flags);
   }
 
   lookupAndDelete(fd: number, key: Uint8Array | null, value: Uint8Array, flags: number): boolean {
-    const command = 'BPF_MAP_LOOKUP_AND_DELETE_ELEM';
-    const { map, access } = this.#element(fd, key, value);
-    if ((flags & ~LOCK) !== 0) {
-      throw refused(command, ERRNO.EINVAL, this.#what(fd));
-    }
-    if (access !== 'read-write' || map.frozen) {
-      throw refused(command, ERRNO.EPERM, this.#what(fd));
-    }
-    this.#checkLock(map, flags, command, fd);
-    const result = map.store.take(key ?? NO_KEY, value, flags);
-    clearSpecial(map, value);
-    return this.#found(result, command, fd);
+    return this.#elements.take(fd, key, value, flags);
   }
 
   update(fd: number, key: Uint8Array | null, value: Uint8Array, flags: number): void {
-    const command = 'BPF_MAP_UPDATE_ELEM';
-    const { map, access } = this.#element(fd, key, value);
-    this.#checkWritable(map, access, command, fd);
-    this.#checkLock(map, flags, command, fd);
-    this.#checked(this.#store(map, key ?? NO_KEY, value, flags & ~LOCK), command, fd);
+    this.#elements.update(fd, key, value, flags);
   }
 
   delete(fd: number, key: Uint8Array): boolean {
-    const command = 'BPF_MAP_DELETE_ELEM';
-    const { map, access } = this.#map(fd);
-    checkMemory(key, map.attributes.keySize, 'the key');
-    this.#checkWritable(map, access, command, fd);
-    return this.#found(map.store.delete(keyOf(map, key)), command, fd);
+    return this.#elements.delete(fd, key);
   }
 
   nextKey(fd: number, key: Uint8Array | null, next: Uint8Array): boolean {
-    const command = 'BPF_MAP_GET_NEXT_KEY';
-    const { map, access } = this.#map(fd);
-    const { keySize } = map.attributes;
-    if (key !== null) {
-      checkMemory(key, keySize, 'the key');
-    }
-    checkMemory(next, keySize, 'the next key');
-    if (access === 'write-only') {
-      throw refused(command, ERRNO.EPERM, this.#what(fd));
-    }
-    const from = key === null ? null : keyOf(map, key);
-    return this.#found(map.store.nextKey(from, next.subarray(0, keySize)), command, fd);
+    return this.#elements.nextKey(fd, key, next);
   }
 
   lookupBatch(
@@ -322,13 +298,7 @@ export class MemoryKernel implements Kernel {
     values: Uint8Array,
     count: number,
   ): number | null {
-    const command = 'BPF_MAP_LOOKUP_BATCH';
-    const { map, access } = this.#batch(fd, keys, values, count);
-    if (access === 'write-only') {
-      throw refused(command, ERRNO.EPERM, this.#what(fd));
-    }
-    const read = map.store.lookupBatch(cursor, keys, values, count);
-    return this.#read(map, cursor, read, values, command, fd);
+    return this.#elements.lookupBatch(fd, cursor, keys, values, count);
   }
 
   lookupAndDeleteBatch(
@@ -338,13 +308,7 @@ export class MemoryKernel implements Kernel {
     values: Uint8Array,
     count: number,
   ): number | null {
-    const command = 'BPF_MAP_LOOKUP_AND_DELETE_BATCH';
-    const { map, access } = this.#batch(fd, keys, values, count);
-    if (access !== 'read-write' || map.frozen) {
-      throw refused(command, ERRNO.EPERM, this.#what(fd));
-    }
-    const read = map.store.takeBatch(cursor, keys, values, count);
-    return this.#read(map, cursor, read, values, command, fd);
+    return this.#elements.takeBatch(fd, cursor, keys, values, count);
   }
 
   updateBatch(
@@ -354,22 +318,7 @@ export class MemoryKernel implements Kernel {
     count: number,
     flags: number,
   ): boolean {
-    const command = 'BPF_MAP_UPDATE_BATCH';
-    const { map, access } = this.#batch(fd, keys, values, count);
-    this.#checkWritable(map, access, command, fd);
-    // Flags that no batch takes are answered as the absence of batches is: nothing was done.
-    const lacksLock = (flags & LOCK) !== 0 && !map.hasLock;
-    if (!map.store.updatesBatches || (flags & ~LOCK) !== 0 || lacksLock) {
-      return false;
-    }
-    const { keySize } = map.attributes;
-    const valueBytes = movedBytes(map.attributes, this.possibleCpus());
-    for (let index = 0; index < count; index += 1) {
-      const key = keys.slice(index * keySize, (index + 1) * keySize);
-      const value = values.slice(index * valueBytes, (index + 1) * valueBytes);
-      this.#checked(this.#store(map, key, value, 0), command, fd);
-    }
-    return true;
+    return this.#elements.updateBatch(fd, keys, values, count, flags);
   }
 
   freeze(fd: number): void {
@@ -377,84 +326,46 @@ export class MemoryKernel implements Kernel {
     const open = this.#descriptors.get(fd);
     if (!(open?.object instanceof MapObject)) {
       const errno = open === undefined ? ERRNO.EBADF : ERRNO.EINVAL;
-      throw refused(command, errno, this.#what(fd));
+      throw refused(command, errno, describeMap(fd));
     }
     const map = open.object;
     if (map.special.length > 0) {
-      throw refused(command, ERRNO.ENOTSUPP, this.#what(fd));
+      throw refused(command, ERRNO.ENOTSUPP, describeMap(fd));
     }
-    this.#checkWritable(map, open.access, command, fd);
+    checkWritable(map, open.access, command, fd);
     if (map.writableMappings > 0) {
-      throw refused(command, ERRNO.EBUSY, this.#what(fd));
+      throw refused(command, ERRNO.EBUSY, describeMap(fd));
     }
     map.frozen = true;
   }
 
   mapMemory(fd: number, offset: number, length: number, writable: boolean): ArrayBuffer {
-    const open = this.#descriptors.get(fd);
-    const refuse = (errno: number) => refused('mmap', errno, this.#what(fd));
-    if (open === undefined) {
-      throw refuse(ERRNO.EBADF);
-    }
-    const { object, access } = open;
-    if (access === 'write-only' || (writable && access === 'read-only')) {
-      throw refuse(ERRNO.EACCES);
-    }
-    if (!(object instanceof MapObject) || !canBeMapped(object)) {
-      throw refuse(ERRNO.ENOTSUPP);
-    }
-    // Linux takes VM_SHARED from the mapping of a descriptor that is not for writing.
-    if (access === 'read-only') {
-      throw refuse(ERRNO.EINVAL);
-    }
-    if (writable && object.frozen) {
-      throw refuse(ERRNO.EPERM);
-    }
-    // Programs were promised that user space writes by calls only.
-    if (writable && (object.flags & BPF_F.RDONLY_PROG) !== 0) {
-      throw refuse(ERRNO.EACCES);
-    }
-    const memory = memoryOf(object, offset, length, writable, this.pageSize);
-    if (typeof memory === 'number') {
-      throw refuse(-memory);
-    }
-    this.#addMapping(object, memory, writable);
-    return memory;
+    const place = { offset, length, writable };
+    return this.#machine.mappings.add(this.#descriptors.get(fd), fd, place);
   }
 
   unmapMemory(memory: ArrayBuffer): void {
-    const mapping = this.#mappings.get(memory);
-    if (mapping === undefined) {
-      return;
-    }
-    mapping.count -= 1;
-    if (mapping.count > 0) {
-      return;
-    }
-    this.#mappings.delete(memory);
-    mapping.map.writableMappings -= mapping.writable;
-    if (mapping.map.store instanceof ArrayStore) {
-      mapping.map.store.detach();
-    }
-    mapping.map.release(false);
+    this.#machine.mappings.remove(memory);
   }
 
-  watch(fds: readonly number[], _interest: Interest): Watch {
-    return new MemoryWatch(
-      fds.flatMap((fd) => {
-        const { store } = this.#map(fd).map;
-        return store instanceof RingStore ? [store] : [];
-      }),
-    );
+  watch(fds: readonly number[], interest: Interest): Watch {
+    const watched = fds.map((fd) => {
+      const object = this.#descriptors.get(fd)?.object;
+      const one = object instanceof MapObject ? object.store : object;
+      if (!(one instanceof RingStore) && !(one instanceof PerfEventObject)) {
+        const errno = object === undefined ? ERRNO.EBADF : ERRNO.EPERM;
+        throw refused('poll', errno, `file descriptor ${fd}`);
+      }
+      return one;
+    });
+    return new MemoryWatch(watched, interest);
   }
 
-  openOutputEvent(cpu: number): number {
-    throw refused(
-      'perf_event_open',
-      ERRNO.ENOENT,
-      `CPU ${cpu}`,
-      'the in-process kernel has no perf events',
-    );
+  openOutputEvent(cpu: number, _wakeupEvents: number): number {
+    if (!Number.isInteger(cpu) || cpu < 0 || cpu >= this.possibleCpus()) {
+      throw refused('perf_event_open', ERRNO.EINVAL, `the perf event of CPU ${cpu}`);
+    }
+    return this.#descriptors.add(new PerfEventObject(cpu, this.littleEndian), 'read-write');
   }
 
   loadBtf(bytes: Uint8Array): number {
@@ -553,6 +464,15 @@ export class MemoryKernel implements Kernel {
     }
   }
 
+  #ring(map: FdLike): RingStore {
+    const fd = numberOf(map);
+    const { store } = this.#map(fd).map;
+    if (!(store instanceof RingStore)) {
+      throw new TypeError(`the map at file descriptor ${fd} is no ring buffer`);
+    }
+    return store;
+  }
+
   #innerMeta(
     map: MapAttributes,
     refuse: (errno: number, hint?: string) => SyscallError,
@@ -600,132 +520,15 @@ export class MemoryKernel implements Kernel {
     }
     return { map: open.object, access: open.access };
   }
-
-  #element(fd: number, key: Uint8Array | null, value: Uint8Array): OpenMap {
-    const open = this.#map(fd);
-    const { keySize } = open.map.attributes;
-    if (key === null && keySize !== 0) {
-      throw new TypeError(
-        `the map at file descriptor ${fd} has keys of ${keySize} bytes; none was given`,
-      );
-    }
-    if (key !== null) {
-      checkMemory(key, keySize, 'the key');
-    }
-    checkMemory(value, movedBytes(open.map.attributes, this.possibleCpus()), 'the value');
-    return open;
-  }
-
-  #batch(fd: number, keys: Uint8Array, values: Uint8Array, count: number): OpenMap {
-    const open = this.#map(fd);
-    checkMemory(keys, open.map.attributes.keySize * count, 'the keys');
-    const valueBytes = movedBytes(open.map.attributes, this.possibleCpus());
-    checkMemory(values, valueBytes * count, 'the values');
-    return open;
-  }
-
-  /** Stores a value: of maps of objects, what the descriptor in it refers to. */
-  #store(map: MapObject, key: Uint8Array, value: Uint8Array, flags: number): number {
-    const own = keyOf(map, key);
-    const bytes = value.slice(0, movedBytes(map.attributes, this.possibleCpus()));
-    if (!(map.store instanceof ObjectStore)) {
-      clearSpecial(map, bytes);
-      return map.store.update(own, bytes, flags);
-    }
-    const refusal = map.store.refusalBeforeValue(own, flags);
-    if (refusal < 0) {
-      return refusal;
-    }
-    const id = this.#idBehind(map, indexOf(bytes, this.littleEndian));
-    if (id < 0) {
-      return id;
-    }
-    new DataView(bytes.buffer).setUint32(0, id, this.littleEndian);
-    return map.store.update(own, bytes, flags);
-  }
-
-  /** The id of what a descriptor in a value refers to, or why it does not belong there. */
-  #idBehind(map: MapObject, fd: number): number {
-    const object = this.#descriptors.get(fd)?.object;
-    if (object === undefined) {
-      // The standard streams are open, and are nothing that belongs into a map.
-      return fd < 3 ? -ERRNO.EINVAL : -ERRNO.EBADF;
-    }
-    if (map.inner === null) {
-      return object instanceof ProgramObject ? object.id : -ERRNO.EINVAL;
-    }
-    return object instanceof MapObject && fitsTemplate(map.inner, object)
-      ? object.id
-      : -ERRNO.EINVAL;
-  }
-
-  #checkWritable(map: MapObject, access: PinAccess, command: string, fd: number): void {
-    if (access === 'read-only' || map.frozen) {
-      throw refused(command, ERRNO.EPERM, this.#what(fd));
-    }
-  }
-
-  #checkLock(map: MapObject, flags: number, command: string, fd: number): void {
-    if ((flags & LOCK) !== 0 && !map.hasLock) {
-      throw refused(command, ERRNO.EINVAL, this.#what(fd));
-    }
-  }
-
-  #read(
-    map: MapObject,
-    cursor: BatchCursor,
-    read: number,
-    values: Uint8Array,
-    command: string,
-    fd: number,
-  ): number | null {
-    if (read === -ERRNO.ENOTSUPP) {
-      return null;
-    }
-    this.#checked(read, command, fd);
-    cursor.started = true;
-    const valueBytes = movedBytes(map.attributes, this.possibleCpus());
-    for (let index = 0; index < read && map.special.length > 0; index += 1) {
-      clearSpecial(map, values.subarray(index * valueBytes));
-    }
-    return read;
-  }
-
-  #addMapping(map: MapObject, memory: ArrayBuffer, writable: boolean): void {
-    const known = this.#mappings.get(memory);
-    if (known === undefined) {
-      map.hold(false);
-    }
-    const mapping = known ?? { map, writable: 0, count: 0 };
-    mapping.count += 1;
-    mapping.writable += writable ? 1 : 0;
-    map.writableMappings += writable ? 1 : 0;
-    this.#mappings.set(memory, mapping);
-  }
-
-  #found(result: number, command: string, fd: number): boolean {
-    if (result === -ERRNO.ENOENT) {
-      return false;
-    }
-    this.#checked(result, command, fd);
-    return true;
-  }
-
-  #checked(result: number, command: string, fd: number): void {
-    if (result < 0) {
-      throw refused(command, -result, this.#what(fd));
-    }
-  }
-
-  #what(fd: number): string {
-    return `map at file descriptor ${fd}`;
-  }
 }
 
-const NO_KEY = new Uint8Array(0);
 const ACCESSES: readonly PinAccess[] = ['read-write', 'read-only', 'write-only'];
 /** The machine that the options of a further process stand for. */
 const machines = new WeakMap<object, Machine>();
+
+function numberOf(map: FdLike): number {
+  return typeof map === 'number' ? map : map.fd;
+}
 
 function newMachine(options: MemoryKernelOptions): Machine {
   const { cpus = 2, pageSize = PAGE_BYTES, littleEndian = true } = options;
@@ -745,41 +548,6 @@ function accessOf(flags: number): PinAccess {
     return 'read-only';
   }
   return (flags & BPF_F.WRONLY) !== 0 ? 'write-only' : 'read-write';
-}
-
-/** The key's own bytes: callers may hand in more. */
-function keyOf(map: MapObject, key: Uint8Array): Uint8Array {
-  return key.subarray(0, map.attributes.keySize);
-}
-
-function clearSpecial(map: MapObject, value: Uint8Array): void {
-  for (const { offset, size } of map.special) {
-    value.fill(0, offset, offset + size);
-  }
-}
-
-function canBeMapped({ attributes: { type }, special }: MapObject): boolean {
-  const mappable = type === BPF_MAP_TYPE.ARRAY || type === BPF_MAP_TYPE.RINGBUF;
-  return mappable && special.length === 0;
-}
-
-function memoryOf(
-  map: MapObject,
-  offset: number,
-  length: number,
-  writable: boolean,
-  pageSize: number,
-): ArrayBuffer | number {
-  const { store } = map;
-  if (store instanceof RingStore) {
-    return store.mapped(offset, length, writable);
-  }
-  if (!(store instanceof ArrayStore)) {
-    return -ERRNO.EINVAL;
-  }
-  const pages = Math.ceil(length / pageSize) * pageSize;
-  const whole = offset === 0 && pages === store.memory.byteLength;
-  return (map.flags & BPF_F.MMAPABLE) !== 0 && whole ? store.memory : -ERRNO.EINVAL;
 }
 
 function checkPath(path: string): void {

@@ -7,7 +7,7 @@ import type { Btf } from '../../obj/btf/btf.ts';
 import type { MapAttributes } from '../kernel.ts';
 import type { Store } from './store.ts';
 
-export type ObjectKind = 'map' | 'btf' | 'program';
+export type ObjectKind = 'map' | 'btf' | 'program' | 'event';
 
 /** An object with an id of its kind. */
 export abstract class KernelObject {

@@ -9,6 +9,8 @@ import { ERRNO } from '../../uapi/errno.ts';
 import type { BatchCursor } from '../kernel.ts';
 import { indexOf, nextIndex } from './array-store.ts';
 import type { HashStore } from './hash-store.ts';
+import type { KernelObject } from './objects.ts';
+import { PerfEventObject } from './perf-event.ts';
 import { genericLookupBatch, Store } from './store.ts';
 
 const ID_BYTES = 4;
@@ -125,6 +127,75 @@ export class SlotStore extends ObjectStore {
 
   #index(key: Uint8Array): number {
     return indexOf(key, this.#options.littleEndian);
+  }
+}
+
+/** The events of CPUs. Look-ups are not for user space. */
+export class EventStore extends Store {
+  readonly #options: Pick<SlotOptions, 'maxEntries' | 'littleEndian'> & { readonly kept: boolean };
+  readonly #events = new Map<number, PerfEventObject>();
+
+  /** @param options.kept whether events stay when the map is closed (`BPF_F_PRESERVE_ELEMS`) */
+  constructor(options: {
+    readonly maxEntries: number;
+    readonly littleEndian: boolean;
+    readonly kept: boolean;
+  }) {
+    super();
+    this.#options = options;
+  }
+
+  /** The event of an index, if there is one. */
+  event(index: number): PerfEventObject | undefined {
+    return this.#events.get(index);
+  }
+
+  put(key: Uint8Array, object: KernelObject | undefined, flags: number): number {
+    const index = indexOf(key, this.#options.littleEndian);
+    if (flags !== 0) {
+      return -ERRNO.EINVAL;
+    }
+    if (index >= this.#options.maxEntries) {
+      return -ERRNO.E2BIG;
+    }
+    if (!(object instanceof PerfEventObject)) {
+      return -ERRNO.EBADF;
+    }
+    object.hold(false);
+    this.#events.get(index)?.release(false);
+    this.#events.set(index, object);
+    return 0;
+  }
+
+  override delete(key: Uint8Array): number {
+    const index = indexOf(key, this.#options.littleEndian);
+    if (index >= this.#options.maxEntries) {
+      return -ERRNO.E2BIG;
+    }
+    const event = this.#events.get(index);
+    if (event === undefined) {
+      return -ERRNO.ENOENT;
+    }
+    this.#events.delete(index);
+    event.release(false);
+    return 0;
+  }
+
+  override nextKey(key: Uint8Array | null, next: Uint8Array): number {
+    return nextIndex(key, next, this.#options);
+  }
+
+  override releasedByUsers(): void {
+    if (!this.#options.kept) {
+      this.destroy();
+    }
+  }
+
+  override destroy(): void {
+    for (const event of this.#events.values()) {
+      event.release(false);
+    }
+    this.#events.clear();
   }
 }
 

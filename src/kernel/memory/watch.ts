@@ -1,33 +1,34 @@
-/** Waiting for ring buffers of the in-process kernel. */
+/** Waiting for the rings and events of the in-process kernel. */
 
-import type { Watch } from '../kernel.ts';
-import type { RingStore } from './ring-store.ts';
+import type { Interest, Watch } from '../kernel.ts';
+import type { Watched } from './signal.ts';
 
 /** The longest time that a timer takes: it keeps the process while somebody waits. */
 const LONGEST_MS = 0x7fff_ffff;
 
 export class MemoryWatch implements Watch {
-  readonly #rings: readonly RingStore[];
+  readonly #watched: readonly Watched[];
+  readonly #interest: Interest;
   #takeBack: (() => void)[] = [];
   #keeper: ReturnType<typeof setTimeout> | undefined;
   #next: ReturnType<typeof setImmediate> | undefined;
 
-  constructor(rings: readonly RingStore[]) {
-    this.#rings = rings;
+  constructor(watched: readonly Watched[], interest: Interest) {
+    this.#watched = watched;
+    this.#interest = interest;
   }
 
   arm(ready: () => void): void {
     this.disarm();
     const wake = () => {
-      this.disarm();
-      this.#next = setImmediate(ready);
+      if (this.#watched.some((one) => one.isReady(this.#interest))) {
+        this.disarm();
+        this.#next = setImmediate(ready);
+      }
     };
-    if (this.#rings.some((ring) => ring.isReadable)) {
-      wake();
-      return;
-    }
     this.#keeper = setTimeout(() => {}, LONGEST_MS);
-    this.#takeBack = this.#rings.map((ring) => ring.onRecord(wake));
+    this.#takeBack = this.#watched.map(({ signal }) => signal.wait(wake));
+    wake();
   }
 
   disarm(): void {
