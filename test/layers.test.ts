@@ -17,7 +17,19 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   kernel: ['errors.ts', 'bytes', 'uapi', 'obj'],
   maps: ['errors.ts', 'bytes', 'uapi', 'obj', 'codec', 'kernel'],
   loader: ['errors.ts', 'bytes', 'uapi', 'obj', 'codec', 'kernel', 'maps'],
-  cli: ['errors.ts', 'bytes', 'uapi', 'obj', 'codec', 'kernel', 'maps', 'loader', 'index.ts'],
+  cli: [
+    'errors.ts',
+    'bytes',
+    'uapi',
+    'obj',
+    'codec',
+    'kernel',
+    'maps',
+    'loader',
+    'index.ts',
+    'testing.ts',
+  ],
+  'testing.ts': ['kernel'],
   'index.ts': ['errors.ts', 'obj', 'codec', 'kernel', 'maps', 'loader'],
 };
 

@@ -1,0 +1,206 @@
+/**
+ * A kernel in front of another: every call is noted, and calls fail where a test asks for it. For
+ * tests of what programs do when the kernel refuses something, on either kernel.
+ */
+
+import { ERRNO } from '../uapi/errno.ts';
+import type { Kernel } from './kernel.ts';
+import { refused } from './refused.ts';
+
+/** A method of a kernel that makes a call, and may be refused. */
+export type CallName = keyof typeof COMMANDS;
+
+/** The system call, or command of bpf(2), behind each method. */
+const COMMANDS = {
+  createMap: 'BPF_MAP_CREATE',
+  duplicate: 'fcntl',
+  mapInfo: 'BPF_OBJ_GET_INFO_BY_FD',
+  openMapById: 'BPF_MAP_GET_FD_BY_ID',
+  nextMapId: 'BPF_MAP_GET_NEXT_ID',
+  valueBytes: 'BPF_OBJ_GET_INFO_BY_FD',
+  lookup: 'BPF_MAP_LOOKUP_ELEM',
+  update: 'BPF_MAP_UPDATE_ELEM',
+  delete: 'BPF_MAP_DELETE_ELEM',
+  lookupAndDelete: 'BPF_MAP_LOOKUP_AND_DELETE_ELEM',
+  nextKey: 'BPF_MAP_GET_NEXT_KEY',
+  lookupBatch: 'BPF_MAP_LOOKUP_BATCH',
+  lookupAndDeleteBatch: 'BPF_MAP_LOOKUP_AND_DELETE_BATCH',
+  updateBatch: 'BPF_MAP_UPDATE_BATCH',
+  freeze: 'BPF_MAP_FREEZE',
+  mapMemory: 'mmap',
+  watch: 'poll',
+  openOutputEvent: 'perf_event_open',
+  loadBtf: 'BPF_BTF_LOAD',
+  readBtf: 'BPF_BTF_GET_FD_BY_ID',
+  pin: 'BPF_OBJ_PIN',
+  openPinnedMap: 'BPF_OBJ_GET',
+  unpin: 'unlink',
+  fileSystem: 'statfs',
+  makeDirectory: 'mkdir',
+  removeDirectory: 'rmdir',
+} as const satisfies Partial<Record<keyof Kernel, string>>;
+
+/** Methods that are noted, and cannot be refused. */
+const ALWAYS: readonly string[] = ['close', 'unmapMemory'];
+
+/** A call that was made, or would have been. */
+export interface Call {
+  readonly method: CallName | 'close' | 'unmapMemory';
+  /** What it was called with, as it was then. */
+  readonly arguments: readonly unknown[];
+  /** What it returned; undefined if it threw. */
+  readonly result?: unknown;
+  /** What it threw. */
+  readonly error?: unknown;
+}
+
+/** What is to fail, and how. */
+interface Fault {
+  readonly method: CallName | null;
+  readonly errno: number;
+  /** Calls that go well before; afterwards each one fails, or only that one. */
+  countdown: number;
+  readonly once: boolean;
+}
+
+/** A kernel with a log of its calls, and faults. Made by {@link withFaults}. */
+export interface FaultyKernel {
+  /** What to hand to the code under test. */
+  readonly kernel: Kernel;
+  /** The calls so far, in order. */
+  readonly calls: readonly Call[];
+  /** Called before each call, so that a test can do something in between: another process's part. */
+  before: (method: Call['method'], args: readonly unknown[]) => void;
+  /**
+   * Lets one call fail: the `n`-th from now, counted from 1, of those that can be refused.
+   *
+   * @param errno its name, such as `ENOMEM`
+   * @param method only calls of this method are counted
+   */
+  failCall(n: number, errno: ErrnoName, method?: CallName): void;
+  /** Lets every call of a method fail from now on. */
+  failEvery(method: CallName, errno: ErrnoName): void;
+  /** Takes all faults back and forgets the calls. */
+  reset(): void;
+  /** The calls as text, a line each. */
+  print(): string;
+}
+
+/** A name of an errno. */
+export type ErrnoName = keyof typeof ERRNO;
+
+/**
+ * Puts a log and faults in front of a kernel. What is not called through the kernel given back is
+ * neither noted nor refused.
+ *
+ * @example
+ * const faulty = withFaults(new MemoryKernel());
+ * faulty.failCall(3, 'ENOMEM');
+ * expect(() => load(object, { kernel: faulty.kernel })).toThrow('ENOMEM');
+ */
+export function withFaults(kernel: Kernel): FaultyKernel {
+  const calls: Call[] = [];
+  let faults: Fault[] = [];
+  const add = (method: CallName | undefined, errno: ErrnoName, n: number, once: boolean) => {
+    if (!Object.hasOwn(ERRNO, errno)) {
+      throw new TypeError(`there is no errno ${errno}`);
+    }
+    if (!Number.isInteger(n) || n < 1) {
+      throw new TypeError(`calls are counted from 1, not ${n}`);
+    }
+    faults.push({ method: method ?? null, errno: ERRNO[errno], countdown: n, once });
+  };
+  const faulty: FaultyKernel = {
+    kernel: new Proxy(kernel, {
+      get: (target, name) => member(target, name, (call, args) => run(target, call, args)),
+    }),
+    calls,
+    before: () => {},
+    failCall: (n, errno, method) => add(method, errno, n, true),
+    failEvery: (method, errno) => add(method, errno, 1, false),
+    reset() {
+      calls.length = 0;
+      faults = [];
+    },
+    print: () => calls.map(printCall).join('\n'),
+  };
+  const run = (target: Kernel, method: Call['method'], args: readonly unknown[]): unknown => {
+    const given = args.map(copyOf);
+    faulty.before(method, given);
+    try {
+      if (isRefusable(method)) {
+        fail(faults, method);
+      }
+      const result = (target[method] as (...all: readonly unknown[]) => unknown)(...args);
+      calls.push({ method, arguments: given, result });
+      return result;
+    } catch (error) {
+      calls.push({ method, arguments: given, error });
+      throw error;
+    }
+  };
+  return faulty;
+}
+
+function isRefusable(method: string): method is CallName {
+  return Object.hasOwn(COMMANDS, method);
+}
+
+function member(
+  target: Kernel,
+  name: string | symbol,
+  call: (method: Call['method'], args: readonly unknown[]) => unknown,
+): unknown {
+  const value: unknown = Reflect.get(target, name, target);
+  if (typeof value !== 'function' || typeof name !== 'string') {
+    return value;
+  }
+  if (isRefusable(name) || ALWAYS.includes(name)) {
+    return (...args: readonly unknown[]) => call(name as Call['method'], args);
+  }
+  return value.bind(target);
+}
+
+function fail(faults: Fault[], method: CallName): void {
+  for (const fault of faults) {
+    if (fault.method !== null && fault.method !== method) {
+      continue;
+    }
+    fault.countdown -= fault.countdown > 0 ? 1 : 0;
+    if (fault.countdown > 0) {
+      continue;
+    }
+    if (fault.once) {
+      faults.splice(faults.indexOf(fault), 1);
+    }
+    throw refused(COMMANDS[method], fault.errno, 'a call that a test lets fail');
+  }
+}
+
+/**
+ * Buffers are the caller's, who writes on: their bytes at that time are what counts. Cursors are kept
+ * as they are, since which one it is matters.
+ */
+function copyOf(value: unknown): unknown {
+  return value instanceof Uint8Array ? value.slice() : value;
+}
+
+function printCall({ method, arguments: args, result, error }: Call): string {
+  const text = `${method}(${args.map(printValue).join(', ')})`;
+  if (error !== undefined) {
+    return `${text} throws ${error instanceof Error ? error.message : String(error)}`;
+  }
+  return result === undefined ? text : `${text} = ${printValue(result)}`;
+}
+
+function printValue(value: unknown): string {
+  if (value instanceof Uint8Array) {
+    return `<${Array.from(value, (byte) => byte.toString(16).padStart(2, '0')).join(' ')}>`;
+  }
+  if (value instanceof ArrayBuffer) {
+    return `<${value.byteLength} bytes of memory>`;
+  }
+  return JSON.stringify(value, (_, part: unknown) =>
+    typeof part === 'bigint' ? `${part}n` : part,
+  );
+}

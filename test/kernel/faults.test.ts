@@ -1,0 +1,124 @@
+/** Faults and the log, on the in-process kernel. */
+
+import { describe, expect, it } from 'vitest';
+import { SyscallError } from '../../src/errors.ts';
+import { HashMap, load, u32 } from '../../src/index.ts';
+import { linuxKernel } from '../../src/kernel/linux.ts';
+import { MemoryKernel, replay, withFaults } from '../../src/testing.ts';
+import { openFixture } from '../support/fixtures.ts';
+import { describeKernel, pinDirectory } from '../support/kernel.ts';
+
+const U32 = { key: u32, value: u32, maxEntries: 4 };
+
+describe('faults', () => {
+  it('fail the call that was counted, and only that one', () => {
+    const faulty = withFaults(new MemoryKernel());
+    const { kernel } = faulty;
+    using map = HashMap.create({ ...U32, kernel });
+    faulty.failCall(2, 'ENOMEM', 'update');
+    map.set(1, 1);
+    expect(() => map.set(2, 2)).toThrow(
+      expect.objectContaining({ command: 'BPF_MAP_UPDATE_ELEM', errnoName: 'ENOMEM' }),
+    );
+    map.set(3, 3);
+    expect([...map.keys()]).toEqual([1, 3]);
+  });
+
+  it('fail every call of a method until they are taken back', () => {
+    const faulty = withFaults(new MemoryKernel());
+    faulty.failEvery('createMap', 'EPERM');
+    for (let round = 0; round < 3; round += 1) {
+      expect(() => HashMap.create({ ...U32, kernel: faulty.kernel })).toThrow(SyscallError);
+    }
+    faulty.reset();
+    HashMap.create({ ...U32, kernel: faulty.kernel }).close();
+    expect(faulty.calls.map(({ method }) => method)).toContain('createMap');
+  });
+
+  it('count calls of all methods that can be refused', () => {
+    const object = openFixture('demo');
+    const faulty = withFaults(new MemoryKernel());
+    load(object, { kernel: faulty.kernel, pinAll: true }).close();
+    const count = faulty.calls.filter(({ method }) => method !== 'close').length;
+    expect(count).toBeGreaterThan(10);
+    for (let n = 1; n <= count; n += 1) {
+      const memory = new MemoryKernel();
+      const again = withFaults(memory);
+      again.failCall(n, 'EIO');
+      let failed = false;
+      try {
+        load(object, { kernel: again.kernel, pinAll: true }).close();
+      } catch (error) {
+        expect(error).toMatchObject({ code: expect.stringMatching(/^ERR_SKEP_/) });
+        failed = true;
+      }
+      expect(memory.openDescriptors(), `call ${n}`).toEqual([]);
+      if (failed) {
+        expect(memory.paths(), `call ${n}`).toEqual([]);
+        expect(memory.mapIds(), `call ${n}`).toEqual([]);
+      }
+    }
+  });
+
+  it('refuse what cannot be', () => {
+    const faulty = withFaults(new MemoryKernel());
+    expect(() => faulty.failCall(0, 'EIO')).toThrow(TypeError);
+    expect(() => faulty.failCall(1, 'EWHAT' as 'EIO')).toThrow('EWHAT');
+  });
+});
+
+describe('the log', () => {
+  it('has each call as it was made, and prints it', () => {
+    const faulty = withFaults(new MemoryKernel());
+    using map = HashMap.create({ ...U32, kernel: faulty.kernel });
+    faulty.reset();
+    map.set(1, 2);
+    map.get(9);
+    expect(faulty.print()).toBe(
+      'update(3, <01 00 00 00>, <02 00 00 00>, 0)\nlookup(3, <09 00 00 00>, <02 00 00 00>, 0) = false',
+    );
+  });
+
+  it('lets a test do something between two calls', () => {
+    const faulty = withFaults(new MemoryKernel());
+    using map = HashMap.create({ ...U32, kernel: faulty.kernel });
+    const seen: string[] = [];
+    faulty.before = (method) => seen.push(method);
+    map.has(1);
+    expect(seen).toEqual(['lookup']);
+  });
+
+  it('can be replayed in another kernel', () => {
+    const faulty = withFaults(new MemoryKernel());
+    using _ = load(openFixture('nested/hash-of-maps'), { kernel: faulty.kernel });
+    const other = new MemoryKernel({ littleEndian: true });
+    // A descriptor more, so that all numbers differ.
+    HashMap.create({ ...U32, kernel: other });
+    const replayed = replay(faulty.calls, other);
+    expect(replayed.filter(({ error }) => error !== undefined)).toEqual([]);
+    expect(other.openDescriptors().length).toBe(4);
+  });
+});
+
+describeKernel('the log of the running kernel', () => {
+  const directory = pinDirectory();
+
+  it('replays in the in-process kernel with the same results', () => {
+    const linux = withFaults(linuxKernel());
+    const options = { pinDirectory: directory.path, pinAll: true };
+    load(openFixture('demo'), { ...options, kernel: linux.kernel }).close();
+    const memory = new MemoryKernel({ cpus: linux.kernel.possibleCpus() });
+    memory.makeDirectory(directory.path);
+    const results = replay(linux.calls, memory);
+    for (const { call, result, error } of results) {
+      expect(error === undefined, `${call.method}: ${String(error)}`).toBe(
+        call.error === undefined,
+      );
+      if (typeof call.result === 'boolean') {
+        expect(result).toBe(call.result);
+      }
+    }
+    expect(memory.openDescriptors()).toEqual([]);
+    expect(memory.paths().length).toBeGreaterThan(5);
+  });
+});
