@@ -8,8 +8,10 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { linuxKernel } from '../../src/kernel/linux.ts';
 import { MemoryKernel } from '../../src/kernel/memory/memory-kernel.ts';
+import { encodeForKernel } from '../../src/obj/btf-for-kernel.ts';
+import { openFixture } from '../support/fixtures.ts';
 import { describeKernel } from '../support/kernel.ts';
-import { type Operation, operations } from './operations.ts';
+import { type Operation, operations, TYPES_OF } from './operations.ts';
 import { Subject } from './subject.ts';
 
 const CASES = Number(process.env.SKEP_CASES ?? 1000);
@@ -20,6 +22,8 @@ describeKernel('the same calls', () => {
     timeout: 600_000,
   }, () => {
     const linux = linuxKernel();
+    const object = openFixture(TYPES_OF);
+    const types = encodeForKernel(object, object.btf!);
     let directories = 0;
     fc.assert(
       fc.property(operations, (calls) => {
@@ -28,7 +32,8 @@ describeKernel('the same calls', () => {
         mkdirSync(directory);
         const memory = new MemoryKernel({ cpus: linux.possibleCpus() });
         memory.makeDirectory(directory);
-        const [there, here] = [new Subject(linux, directory), new Subject(memory, directory)];
+        const here = new Subject(memory, directory, types);
+        const there = new Subject(linux, directory, types);
         try {
           for (const [index, call] of calls.entries()) {
             compare(index, call, there.do(call), here.do(call));

@@ -5,8 +5,13 @@
 
 import fc from 'fast-check';
 import type { PinAccess } from '../../src/kernel/kernel.ts';
+import type { Btf } from '../../src/obj/btf/btf.ts';
 import { BPF_F } from '../../src/uapi/map-flags.ts';
 import { BPF_MAP_TYPE } from '../../src/uapi/map-types.ts';
+import { openFixture } from '../support/fixtures.ts';
+
+/** The object whose types maps are made with: among them locks and timers. */
+export const TYPES_OF = 'maps/special-fields';
 
 /** A map to be made, or one that cannot be. */
 export interface NewMap {
@@ -20,9 +25,13 @@ export interface NewMap {
   readonly mapExtra: number;
   /** Number of the map that is the template. */
   readonly template: number;
+  /** Ids of the types of keys and values in the test's BTF; null for a map without types. */
+  readonly types: { readonly key: number; readonly value: number } | null;
+  /** Whether the sizes are taken from the types, so that they fit. */
+  readonly sizesOfTypes: boolean;
 }
 
-/** One call. `map` is the number of a descriptor, in the order in which they were opened. */
+/** One call. `map` chooses a descriptor among those that are open, by their order. */
 export type Operation =
   | NewMap
   | { readonly call: 'duplicate' | 'close' | 'info' | 'freeze'; readonly map: number }
@@ -105,15 +114,15 @@ const TYPES = [
   .flat()
   .filter((type, index) => index < 16 || (type !== ARRAY_OF_MAPS && type !== HASH_OF_MAPS));
 
+/** Flags that are asked for now and then; most of them fit some types only. */
 const FLAGS = [
-  0,
-  0,
-  0,
   BPF_F.NO_PREALLOC,
+  BPF_F.MMAPABLE,
   BPF_F.MMAPABLE,
   BPF_F.INNER_MAP,
   BPF_F.RDONLY,
   BPF_F.WRONLY,
+  BPF_F.RDONLY | BPF_F.WRONLY,
   BPF_F.RDONLY_PROG,
   BPF_F.WRONLY_PROG,
   BPF_F.RDONLY_PROG | BPF_F.WRONLY_PROG,
@@ -122,14 +131,31 @@ const FLAGS = [
   BPF_F.PRESERVE_ELEMS,
   0x80000000,
 ];
+/** Ids of integers, structs and sections in the BTF of {@link TYPES_OF}. */
+const USEFUL_TYPES: readonly number[] = usefulTypes(openFixture(TYPES_OF).btf!);
+
+function usefulTypes(btf: Btf): number[] {
+  const ids = (['int', 'struct', 'datasec', 'typedef'] as const).flatMap((kind) =>
+    btf.idsOfKind(kind),
+  );
+  return [0, ...ids];
+}
+
+const isLru = (type: number) => type === LRU_HASH || type === LRU_PERCPU_HASH;
 
 const oneOf = <T>(values: readonly T[]): fc.Arbitrary<T> => fc.constantFrom(...values);
+
+/** Of the types in the test's BTF, which has fewer than 60; more often of those that maps are made of. */
+const typeId = fc.oneof(
+  { weight: 1, arbitrary: fc.nat(60) },
+  { weight: 4, arbitrary: oneOf(USEFUL_TYPES) },
+);
 
 const newMap: fc.Arbitrary<NewMap> = oneOf(TYPES).chain((type) => {
   const fitting = FITTING[type]!;
   const mostly = <T>(usual: T, others: readonly T[]): fc.Arbitrary<T> =>
     fc.oneof(
-      { weight: 12, arbitrary: fc.constant(usual) },
+      { weight: 20, arbitrary: fc.constant(usual) },
       { weight: 1, arbitrary: oneOf(others) },
     );
   return fc.record({
@@ -139,22 +165,30 @@ const newMap: fc.Arbitrary<NewMap> = oneOf(TYPES).chain((type) => {
     valueSize: oneOf([fitting.valueSize ?? 4]).chain((size) =>
       fitting.valueSize === undefined ? oneOf([1, 4, 8, 12, 0]) : mostly(size, [0, 4, 8]),
     ),
-    maxEntries: mostly(fitting.maxEntries ?? 4, [0, 1, 3, 8, 5000]),
-    flags: oneOf(FLAGS).map((flags) => ((fitting.flags ?? 0) | flags) >>> 0),
+    // What a full LRU map loses is its own affair, so those are never full.
+    maxEntries: mostly(fitting.maxEntries ?? 4, isLru(type) ? [0, 5000] : [0, 1, 3, 8, 5000]),
+    flags: fc
+      .oneof({ weight: 3, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: oneOf(FLAGS) })
+      .map((flags) => ((fitting.flags ?? 0) | flags) >>> 0),
     name: mostly('map', ['', 'a.b_c', 'not-allowed', 'much_longer_than_sixteen', 'ümlaut']),
     mapExtra: mostly(0, [3, 15, 16]),
-    template: fc.nat(2),
+    template: fc.nat(3),
+    types: fc.oneof(fc.constant(null), fc.record({ key: typeId, value: typeId })),
+    sizesOfTypes: fc.integer({ min: 0, max: 7 }).map((number) => number > 0),
   });
 });
 
-const map = fc.nat(4);
+const map = fc.nat(9);
 const key = fc.oneof({ weight: 8, arbitrary: fc.nat(6) }, { weight: 1, arbitrary: fc.nat() });
 const flags = fc.oneof(
   { weight: 8, arbitrary: fc.constant(0) },
   { weight: 4, arbitrary: oneOf([1, 2]) },
   { weight: 1, arbitrary: oneOf([3, 4, 5, 8]) },
 );
-const path = fc.nat(PATHS.length - 1);
+const path = fc.oneof(
+  { weight: 3, arbitrary: fc.nat(4) },
+  { weight: 1, arbitrary: fc.nat(PATHS.length - 1) },
+);
 const call = <C extends string>(...names: C[]) => oneOf(names);
 
 const elementCall: fc.Arbitrary<Operation> = fc.oneof(
@@ -200,7 +234,7 @@ export const operations: fc.Arbitrary<Operation[]> = fc
         { weight: 2, arbitrary: otherCall },
         { weight: 1, arbitrary: newMap },
       ),
-      { maxLength: 24 },
+      { minLength: 4, maxLength: 40, size: 'max' },
     ),
   )
   .map(([maps, calls]) => [...maps, ...calls]);

@@ -2,6 +2,8 @@
 
 import { SyscallError } from '../../src/errors.ts';
 import type { BatchCursor, Kernel } from '../../src/kernel/kernel.ts';
+import { Btf } from '../../src/obj/btf/btf.ts';
+import { sizeOfType } from '../../src/obj/btf/layout.ts';
 import { BPF_MAP_TYPE } from '../../src/uapi/map-types.ts';
 import { type NewMap, type Operation, PATHS } from './operations.ts';
 
@@ -34,16 +36,24 @@ const HASHES: readonly number[] = [
 export class Subject {
   readonly #kernel: Kernel;
   readonly #directory: string;
-  readonly #handles: (Handle | undefined)[] = [];
+  readonly #handles: Handle[] = [];
   /** Numbers of maps by their ids. */
   readonly #numbers = new Map<number, number>();
   readonly #pinned = new Map<string, Handle>();
+  readonly #btfBytes: Uint8Array;
+  readonly #types: Btf;
+  #btfFd: number | undefined;
   #made = 0;
 
-  /** @param directory an empty one on the kernel's BPF file system */
-  constructor(kernel: Kernel, directory: string) {
+  /**
+   * @param directory an empty one on the kernel's BPF file system
+   * @param btf types that maps are made with
+   */
+  constructor(kernel: Kernel, directory: string, btf: Uint8Array) {
     this.#kernel = kernel;
     this.#directory = directory;
+    this.#btfBytes = btf;
+    this.#types = Btf.parse(btf);
   }
 
   /** Does one call. */
@@ -62,10 +72,11 @@ export class Subject {
   }
 
   close(): void {
+    if (this.#btfFd !== undefined) {
+      this.#kernel.close(this.#btfFd);
+    }
     for (const handle of this.#handles) {
-      if (handle !== undefined) {
-        this.#kernel.close(handle.fd);
-      }
+      this.#kernel.close(handle.fd);
     }
     for (const path of [...PATHS].reverse()) {
       try {
@@ -93,14 +104,19 @@ export class Subject {
       case 'kind':
         return this.#doWithPath(operation);
       default: {
-        const handle = this.#handles[operation.map];
-        return handle === undefined ? 'no such map' : this.#doWithMap(operation, handle);
+        const handle = this.#handle(operation.map);
+        return handle === undefined ? 'no map' : this.#doWithMap(operation, handle);
       }
     }
   }
 
-  #create(operation: NewMap): Outcome {
-    const template = this.#handles[operation.template];
+  #handle(number: number): Handle | undefined {
+    return this.#handles[number % Math.max(this.#handles.length, 1)];
+  }
+
+  #create(asked: NewMap): Outcome {
+    const template = this.#handle(asked.template);
+    const operation = this.#sized(asked);
     const fd = this.#kernel.createMap({
       type: operation.type,
       keySize: operation.keySize,
@@ -111,7 +127,7 @@ export class Subject {
       numaNode: 0,
       mapExtra: BigInt(operation.mapExtra),
       innerMapFd: template?.fd ?? null,
-      btf: null,
+      btf: operation.types === null ? null : this.#btf(operation.types),
     });
     const number = this.#made;
     this.#made += 1;
@@ -120,13 +136,39 @@ export class Subject {
     return 'created';
   }
 
+  /** The map with sizes that fit its types. */
+  #sized(map: NewMap): NewMap {
+    if (map.types === null || !map.sizesOfTypes) {
+      return map;
+    }
+    const sizes = [map.types.key, map.types.value].map((id) => {
+      try {
+        return sizeOfType(this.#types, id);
+      } catch {
+        return 0;
+      }
+    });
+    // Sizes that no map has would make every map fail for them.
+    const usable = (size: number, own: number) => (size > 0 && size <= 64 ? size : own);
+    return {
+      ...map,
+      keySize: usable(sizes[0]!, map.keySize),
+      valueSize: usable(sizes[1]!, map.valueSize),
+    };
+  }
+
+  #btf(types: { readonly key: number; readonly value: number }) {
+    this.#btfFd ??= this.#kernel.loadBtf(this.#btfBytes);
+    return { fd: this.#btfFd, keyTypeId: types.key, valueTypeId: types.value };
+  }
+
   #doWithPath(operation: Operation & { readonly path: number }): Outcome {
     const path = this.#path(PATHS[operation.path]!);
     switch (operation.call) {
       case 'pin': {
-        const handle = this.#handles[operation.map];
+        const handle = this.#handle(operation.map);
         if (handle === undefined) {
-          return 'no such map';
+          return 'no map';
         }
         this.#kernel.pin(handle.fd, path);
         this.#pinned.set(path, handle);
@@ -158,14 +200,14 @@ export class Subject {
         return 'duplicated';
       case 'close':
         kernel.close(fd);
-        this.#handles[operation.map] = undefined;
+        this.#handles.splice(this.#handles.indexOf(handle), 1);
         return 'closed';
       case 'info': {
-        const { id, ...info } = kernel.mapInfo(fd);
+        const { id, btfId, ...info } = kernel.mapInfo(fd);
         const text = Object.entries(info)
           .map(([name, value]) => `${name} ${value}`)
           .sort();
-        return `${this.#numbers.get(id)} ${text} frozen ${kernel.mapUsage(fd).frozen}`;
+        return `${this.#numbers.get(id)} ${text} types ${btfId !== 0} frozen ${kernel.mapUsage(fd).frozen}`;
       }
       case 'freeze':
         kernel.freeze(fd);
@@ -326,7 +368,7 @@ export class Subject {
     const bytes = new Uint8Array(this.#kernel.valueBytes(handle.fd));
     if (OF_OBJECTS.includes(handle.attributes.type) && bytes.length === 4) {
       // Descriptors: of some map, of nothing, of a file that is no map.
-      const fd = this.#handles[value]?.fd ?? (value % 2 === 0 ? 9999 : 0);
+      const fd = value < 5 ? this.#handle(value)!.fd : value === 5 ? 9999 : 0;
       new DataView(bytes.buffer).setUint32(0, fd, true);
       return bytes;
     }

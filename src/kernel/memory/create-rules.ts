@@ -176,6 +176,9 @@ export function hasMapType(type: number): boolean {
 
 /** Why a map cannot be created, as far as its numbers tell: 0 if it can. */
 export function checkAttributes(map: MapAttributes, pageSize: number): number {
+  if (map.btf !== null && map.btf.keyTypeId !== 0 && map.btf.valueTypeId === 0) {
+    return -ERRNO.EINVAL;
+  }
   if (map.mapExtra !== 0n && map.type !== BPF_MAP_TYPE.BLOOM_FILTER) {
     return -ERRNO.EINVAL;
   }

@@ -500,9 +500,6 @@ export class MemoryKernel implements Kernel {
     if (map.btf === null || (map.btf.keyTypeId === 0 && map.btf.valueTypeId === 0)) {
       return null;
     }
-    if (map.btf.keyTypeId !== 0 && map.btf.valueTypeId === 0) {
-      throw refuse(ERRNO.EINVAL);
-    }
     const table = this.#descriptors.get(map.btf.fd)?.object;
     if (table?.kind !== 'btf') {
       throw refuse(table === undefined ? ERRNO.EBADF : ERRNO.EINVAL);

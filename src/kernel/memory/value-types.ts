@@ -28,16 +28,21 @@ const WITHOUT_TYPES: ReadonlySet<number> = new Set([
   BPF_MAP_TYPE.HASH_OF_MAPS,
 ]);
 
+/** Types that look at the types of keys themselves (`map_check_btf`), and so take maps without one. */
+const LOOKS_AT_KEYS: ReadonlySet<number> = new Set([
+  ...WITHOUT_TYPES,
+  BPF_MAP_TYPE.ARRAY,
+  BPF_MAP_TYPE.PERCPU_ARRAY,
+  BPF_MAP_TYPE.LPM_TRIE,
+  BPF_MAP_TYPE.BLOOM_FILTER,
+]);
+
 /** Why types do not fit a map, or the special fields of its values. */
 export function checkTypes(map: MapAttributes, btf: Btf): number | readonly SpecialField[] {
   const { keyTypeId, valueTypeId } = map.btf!;
-  if (keyTypeId !== 0 && sizeOf(btf, keyTypeId) !== map.keySize) {
-    return -ERRNO.EINVAL;
-  }
-  if (keyTypeId === 0 && !takesNoKeyType(map, btf, valueTypeId)) {
-    return -ERRNO.EINVAL;
-  }
-  if (sizeOf(btf, valueTypeId) !== map.valueSize) {
+  const keyFits =
+    keyTypeId === 0 ? LOOKS_AT_KEYS.has(map.type) : sizeOf(btf, keyTypeId) === map.keySize;
+  if (!keyFits || sizeOf(btf, valueTypeId) !== map.valueSize) {
     return -ERRNO.EINVAL;
   }
   const special = specialFields(btf, valueTypeId, 0, 0);
@@ -49,43 +54,45 @@ export function checkTypes(map: MapAttributes, btf: Btf): number | readonly Spec
       return -ERRNO.EOPNOTSUPP;
     }
   }
-  const refusal = checkKeyType(map, btf, keyTypeId);
+  const refusal = checkKeyType(map, btf);
   return refusal < 0 ? refusal : special;
 }
 
-function takesNoKeyType(map: MapAttributes, btf: Btf, valueTypeId: number): boolean {
-  if (map.type === BPF_MAP_TYPE.BLOOM_FILTER || WITHOUT_TYPES.has(map.type)) {
-    return true;
-  }
-  // A data section: an array of one, whose value is the section.
-  return (
-    map.type === BPF_MAP_TYPE.ARRAY &&
-    map.maxEntries === 1 &&
-    valueTypeId < btf.typeCount &&
-    btf.kindOf(valueTypeId) === BTF_KIND.DATASEC
-  );
-}
-
-function checkKeyType(map: MapAttributes, btf: Btf, keyTypeId: number): number {
+/** `map_check_btf` of each type. */
+function checkKeyType(map: MapAttributes, btf: Btf): number {
   if (WITHOUT_TYPES.has(map.type)) {
     return -ERRNO.ENOTSUPP;
   }
-  const kind = keyTypeId === 0 ? 0 : btf.kindOf(skipModifiers(btf, keyTypeId));
+  const { keyTypeId, valueTypeId } = map.btf!;
+  const kind = keyTypeId === 0 ? 0 : btf.kindOf(resolved(btf, keyTypeId));
+  const fits = (does: boolean) => (does ? 0 : -ERRNO.EINVAL);
   switch (map.type) {
     case BPF_MAP_TYPE.ARRAY:
+      // A data section: an array of one, whose value is the section.
+      return fits(
+        keyTypeId === 0
+          ? map.maxEntries === 1 && btf.kindOf(resolved(btf, valueTypeId)) === BTF_KIND.DATASEC
+          : kind === BTF_KIND.INT,
+      );
     case BPF_MAP_TYPE.PERCPU_ARRAY:
-      return keyTypeId === 0 || kind === BTF_KIND.INT ? 0 : -ERRNO.EINVAL;
+      return fits(kind === BTF_KIND.INT);
     case BPF_MAP_TYPE.LPM_TRIE:
-      return kind === BTF_KIND.STRUCT ? 0 : -ERRNO.EINVAL;
+      return fits(kind === BTF_KIND.STRUCT);
     case BPF_MAP_TYPE.BLOOM_FILTER:
-      return keyTypeId === 0 ? 0 : -ERRNO.EINVAL;
+      return fits(keyTypeId === 0);
     default:
       return 0;
   }
 }
 
+/** What a type is in the end: behind typedefs, modifiers and variables. */
+function resolved(btf: Btf, typeId: number): number {
+  const id = skipModifiers(btf, typeId);
+  return btf.kindOf(id) === BTF_KIND.VAR ? resolved(btf, btf.sizeOrType(id)) : id;
+}
+
 function specialFields(btf: Btf, typeId: number, offset: number, depth: number): SpecialField[] {
-  const type = btf.type(skipModifiers(btf, typeId));
+  const type = btf.type(resolved(btf, typeId));
   if (type.kind !== 'struct' || depth > MAX_NESTING) {
     return [];
   }
@@ -100,6 +107,9 @@ function specialFields(btf: Btf, typeId: number, offset: number, depth: number):
 
 function sizeOf(btf: Btf, typeId: number): number {
   try {
+    if (btf.kindOf(typeId) === BTF_KIND.DECL_TAG) {
+      return -1;
+    }
     return sizeOfType(btf, typeId);
   } catch {
     // No such type, or one without a size: the kernel gives one reason for all of it.
