@@ -102,6 +102,31 @@ int program_${number}(void *context)
 }
 
 /**
+ * An array of maps with a map declared for each of its slots.
+ * @param {number} count
+ * @returns {MaybeInput}
+ */
+export function manySlots(count) {
+  const names = numbers(count).map((number) => `inner_${number}`);
+  const source = `
+struct inner {
+  __uint(type, 2);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, __u64);
+};
+struct inner ${names.map((name) => `${name} SEC(".maps")`).join(', ')};
+struct {
+  __uint(type, 12);
+  __uint(max_entries, ${count});
+  __type(key, __u32);
+  struct inner *values[];
+} outer SEC(".maps") = { .values = { ${names.map((name) => `&${name}`).join(', ')} } };
+`;
+  return compiled(`slots-${count}`, PRELUDE + source);
+}
+
+/**
  * A small tracing tool as people write them: vmlinux.h, CO-RE, half a dozen maps, and DWARF beside
  * BTF, since nobody strips it during development. Its size depends on the kernel it is built on.
  * @returns {MaybeInput}

@@ -58,7 +58,7 @@ export function readPlan(args) {
  * @param {() => number} operation
  * @param {Plan} plan
  * @param {() => void | Promise<void>} [between] runs before each sample, outside of the measured
- *   part: for releasing what the samples before it left behind
+ *   part: for releasing what the samples before it left behind, or making what they will use up
  * @returns {Promise<Omit<Measurement, 'facts'>>}
  */
 export async function measure(operation, plan, between) {
@@ -71,8 +71,64 @@ export async function measure(operation, plan, between) {
     }
     return Number(process.hrtime.bigint() - start);
   };
+  const measurement = await measureBy(time, plan, between);
+  checkSink(sink);
+  return measurement;
+}
 
-  const firstNs = time(1);
+/**
+ * Like {@link measure}, for what takes its time by waiting in between.
+ *
+ * @param {() => Promise<number>} operation
+ * @param {Plan} plan
+ * @param {() => void | Promise<void>} [between]
+ * @returns {Promise<Omit<Measurement, 'facts'>>}
+ */
+export async function measureAwaited(operation, plan, between) {
+  let sink = 0;
+  /** @param {number} iterations */
+  const time = async (iterations) => {
+    const start = process.hrtime.bigint();
+    for (let done = 0; done < iterations; done += 1) {
+      sink += await operation();
+    }
+    return Number(process.hrtime.bigint() - start);
+  };
+  const measurement = await measureBy(time, plan, between);
+  checkSink(sink);
+  return measurement;
+}
+
+/**
+ * The same per item, where one operation is many of what is to be compared.
+ * @param {Omit<Measurement, 'facts'>} measurement
+ * @param {number} items
+ * @returns {Omit<Measurement, 'facts'>}
+ */
+export function perItem({ firstNs, iterations, samplesNs }, items) {
+  return {
+    firstNs: firstNs / items,
+    iterations: iterations * items,
+    samplesNs: samplesNs.map((ns) => ns / items),
+  };
+}
+
+/** @param {number} sink */
+function checkSink(sink) {
+  if (Number.isNaN(sink)) {
+    throw new Error('the operation returned something that is no number');
+  }
+}
+
+/**
+ * @param {(iterations: number) => number | Promise<number>} time
+ * @param {Plan} plan
+ * @param {(() => void | Promise<void>) | undefined} between
+ * @returns {Promise<Omit<Measurement, 'facts'>>}
+ */
+async function measureBy(time, plan, between) {
+  await between?.();
+  const firstNs = await time(1);
   let fastest = Number.POSITIVE_INFINITY;
   let idle = 0;
   for (let window = 0; idle < WARM_UP_WINDOWS && window < MAX_WINDOWS; window += 1) {
@@ -84,16 +140,13 @@ export async function measure(operation, plan, between) {
   const samplesNs = [];
   for (let sample = 0; sample < plan.samples; sample += 1) {
     await between?.();
-    samplesNs.push(time(iterations) / iterations);
-  }
-  if (Number.isNaN(sink)) {
-    throw new Error('the operation returned something that is no number');
+    samplesNs.push((await time(iterations)) / iterations);
   }
   return { firstNs, iterations, samplesNs };
 }
 
 /**
- * @param {(iterations: number) => number} time
+ * @param {(iterations: number) => number | Promise<number>} time
  * @param {number} windowMs
  * @param {(() => void | Promise<void>) | undefined} between
  */
@@ -102,7 +155,7 @@ async function meanOfWindow(time, windowMs, between) {
   let count = 0;
   while (total < windowMs * 1e6) {
     await between?.();
-    total += time(1);
+    total += await time(1);
     count += 1;
   }
   return total / count;

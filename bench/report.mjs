@@ -34,7 +34,12 @@
  * @property {string} against the peer that it is compared with
  * @property {number | null} atMost the target: ours at most this many times the peer's time; null:
  *   only to be known
+ * @property {readonly { against: string, atMost: number | null }[]} [others] further peers to compare
+ *   it with
+ * @property {number} [atMostNs] a target in nanoseconds, whatever others take
  */
+
+/** @typedef {'µs' | 'ns'} Unit */
 
 /** @param {Verdict} verdict */
 export function isMet({ value, atMost }) {
@@ -45,31 +50,89 @@ export function isMet({ value, atMost }) {
  * Puts comparisons into a table, one column for each subject, and judges them.
  * @param {string} title
  * @param {readonly Comparison[]} comparisons
+ * @param {Unit} [unit]
  * @returns {{ table: Table, verdicts: Verdict[] }}
  */
-export function compare(title, comparisons) {
+export function compare(title, comparisons, unit = 'µs') {
   const subjects = [...new Set(comparisons.flatMap(({ outcomes }) => [...outcomes.keys()]))];
+  const peers = [...new Set(comparisons.flatMap(peersOf).map(({ against }) => against))];
+  const limited = comparisons.some(({ atMostNs }) => atMostNs !== undefined);
   /** @type {Verdict[]} */
   const verdicts = [];
-  const rows = comparisons.map(({ name, outcomes, ours, against, atMost }) => {
-    const [our, their] = [outcomes.get(ours), outcomes.get(against)];
-    const times = subjects.map((subject) => withRange(outcomes.get(subject)?.warm));
-    const cold = [micros(our?.cold.median), micros(their?.cold.median)];
-    const value = our && their ? our.warm.median / their.warm.median : null;
-    const shown = value === null ? '-' : `${digits(value)}x`;
-    if (atMost === null) {
-      return [name, ...times, shown, '', '', ...cold];
-    }
-    const verdict = { name: `${title}: ${name}`, value, atMost, of: `${ours} / ${against}` };
-    verdicts.push(verdict);
-    return [name, ...times, shown, `<= ${atMost}x`, wordFor(verdict), ...cold];
+  const rows = comparisons.map((comparison) => {
+    const { name, outcomes, ours, against } = comparison;
+    const times = subjects.map((subject) => withRange(outcomes.get(subject)?.warm, unit));
+    const cold = [ours, against].map((subject) => inUnit(outcomes.get(subject)?.cold.median, unit));
+    const ratios = peers.flatMap((peer) => {
+      const { cells, verdict } = judgeRatio(title, comparison, peer);
+      verdicts.push(...(verdict === null ? [] : [verdict]));
+      return cells;
+    });
+    const limit = judgeLimit(title, comparison);
+    verdicts.push(...(limit === null ? [] : [limit]));
+    const limits = limit === null ? ['', ''] : [`<= ${limit.atMost} ns`, wordFor(limit)];
+    return [name, ...times, ...ratios, ...(limited ? limits : []), ...cold];
   });
   const [first] = comparisons;
-  const cold = [`cold ${first?.ours}`, `cold ${first?.against}`];
+  const ratioColumns =
+    peers.length === 1
+      ? ['ratio', 'target', '']
+      : peers.flatMap((peer) => [`of ${peer}`, 'target', '']);
   return {
-    table: { title, columns: ['µs', ...subjects, 'ratio', 'target', '', ...cold], rows },
+    table: {
+      title,
+      columns: [
+        unit,
+        ...subjects,
+        ...ratioColumns,
+        ...(limited ? ['limit', ''] : []),
+        `cold ${first?.ours}`,
+        `cold ${first?.against}`,
+      ],
+      rows,
+    },
     verdicts,
   };
+}
+
+/** @param {Comparison} comparison */
+function peersOf({ against, atMost, others = [] }) {
+  return [{ against, atMost }, ...others];
+}
+
+/**
+ * @param {string} title
+ * @param {Comparison} comparison
+ * @param {string} peer
+ * @returns {{ cells: string[], verdict: Verdict | null }}
+ */
+function judgeRatio(title, comparison, peer) {
+  const { name, outcomes, ours } = comparison;
+  const wanted = peersOf(comparison).find(({ against }) => against === peer);
+  if (wanted === undefined) {
+    return { cells: ['', '', ''], verdict: null };
+  }
+  const [our, their] = [outcomes.get(ours), outcomes.get(peer)];
+  const value = our && their ? our.warm.median / their.warm.median : null;
+  const shown = value === null ? '-' : `${digits(value)}x`;
+  const { atMost } = wanted;
+  if (atMost === null) {
+    return { cells: [shown, '', ''], verdict: null };
+  }
+  const verdict = { name: `${title}: ${name}`, value, atMost, of: `${ours} / ${peer}` };
+  return { cells: [shown, `<= ${atMost}x`, wordFor(verdict)], verdict };
+}
+
+/**
+ * @param {string} title
+ * @param {Comparison} comparison
+ * @returns {Verdict | null}
+ */
+function judgeLimit(title, { name, outcomes, ours, atMostNs }) {
+  const value = outcomes.get(ours)?.warm.median ?? null;
+  return atMostNs === undefined
+    ? null
+    : { name: `${title}: ${name}`, value, atMost: atMostNs, of: `${ours} in ns` };
 }
 
 /** @param {Verdict} verdict */
@@ -86,13 +149,26 @@ export function micros(ns) {
 }
 
 /**
- * A median with the range around it, in microseconds.
- * @param {Statistics | undefined} statistics in nanoseconds
+ * @param {number | undefined} ns
+ * @param {Unit} unit
  */
-export function withRange(statistics) {
-  return statistics === undefined
-    ? '-'
-    : `${micros(statistics.median)} (${micros(statistics.min)} - ${micros(statistics.max)})`;
+function inUnit(ns, unit) {
+  return ns === undefined || unit === 'µs' ? micros(ns) : digits(ns);
+}
+
+/**
+ * A median with the range around it.
+ * @param {Statistics | undefined} statistics in nanoseconds
+ * @param {Unit} [unit]
+ */
+export function withRange(statistics, unit = 'µs') {
+  if (statistics === undefined) {
+    return '-';
+  }
+  const [median, min, max] = [statistics.median, statistics.min, statistics.max].map((ns) =>
+    inUnit(ns, unit),
+  );
+  return `${median} (${min} - ${max})`;
 }
 
 /**

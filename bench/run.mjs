@@ -16,8 +16,12 @@ import { pinned } from './processes.mjs';
 import { renderSummary, renderTable } from './report.mjs';
 import * as inspect from './suites/inspect.mjs';
 import * as kernelBtf from './suites/kernel-btf.mjs';
+import * as mapOps from './suites/map-ops.mjs';
+import * as mapsOfMaps from './suites/maps-of-maps.mjs';
+import * as memory from './suites/memory.mjs';
 import * as open from './suites/open.mjs';
 import * as openMany from './suites/open-many.mjs';
+import * as ring from './suites/ring.mjs';
 import { BUILD, findCc, findClang, ROOT, versionOf } from './toolchain.mjs';
 
 /** @import { Plan } from './measure.mjs' */
@@ -33,7 +37,7 @@ import { BUILD, findCc, findClang, ROOT, versionOf } from './toolchain.mjs';
 /** @typedef {{ name: string, run: (context: Context) => Report | Promise<Report> }} Suite */
 
 /** @type {readonly Suite[]} */
-const SUITES = [open, openMany, kernelBtf, inspect];
+const SUITES = [open, openMany, kernelBtf, inspect, mapOps, mapsOfMaps, memory, ring];
 
 const PASSES = 3;
 const FULL = { samples: 11, sampleMs: 20, warmUpMs: 500 };

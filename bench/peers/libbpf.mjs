@@ -9,10 +9,11 @@ import { join } from 'node:path';
 import { buildOnce, findCc, ROOT, runTool, versionOf } from '../toolchain.mjs';
 
 const SOURCES = join(ROOT, 'bench/peers/libbpf');
+const HEADERS = ['measure.h', 'entries.h'];
 
 /**
  * Builds one of the programs.
- * @param {'open' | 'kernel-btf'} program
+ * @param {'open' | 'kernel-btf' | 'map-ops' | 'memory' | 'ring' | 'load'} program
  * @returns {{ path: string, version: string } | { missing: string }} its path, or why there is none
  */
 export function buildLibbpf(program) {
@@ -29,7 +30,7 @@ export function buildLibbpf(program) {
   const source = join(SOURCES, `${program}.c`);
   const ingredients = [
     readFileSync(source),
-    readFileSync(join(SOURCES, 'measure.h')),
+    ...HEADERS.map((name) => readFileSync(join(SOURCES, name))),
     versionOf(cc),
     header,
     library,

@@ -198,6 +198,10 @@ export abstract class MapHandle {
  * @throws TypeError for a mode that does not exist
  */
 export function updateFlags(name: string, mode: UpdateMode): number {
+  // What it nearly always is, without a look-up by name.
+  if (mode === 'any') {
+    return UPDATE_FLAGS.any;
+  }
   if (!Object.hasOwn(UPDATE_FLAGS, mode)) {
     throw new TypeError(`map "${name}": the mode is "any", "noexist" or "exist", not "${mode}"`);
   }

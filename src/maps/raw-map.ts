@@ -16,6 +16,9 @@ import {
 /** An open map of any type, its keys and values as bytes. */
 export class RawMap extends MapHandle {
   declare readonly [canBeInner]: true;
+  /** Asked once, since nothing of a map changes. */
+  #keyBytes: number | undefined;
+  #valueBytes: number | undefined;
 
   /**
    * Takes a map over, and closes it if that fails.
@@ -52,11 +55,14 @@ export class RawMap extends MapHandle {
   /**
    * The value of a key: a copy, of all CPUs' values one behind the other in per-CPU maps. Maps of
    * maps give the id of the inner map. Undefined if there is no such key.
+   *
+   * @param into where to put it, instead of memory of its own; what is behind the value stays
+   * @throws RangeError if `into` is shorter than a value
    */
-  get(key: Uint8Array): Uint8Array | undefined {
+  get(key: Uint8Array, into?: Uint8Array): Uint8Array | undefined {
     const fd = this.fd;
     this.#checkKey(key);
-    const value = new Uint8Array(this.kernel.valueBytes(fd));
+    const value = into ?? new Uint8Array(this.#valueSize(fd));
     return this.kernel.lookup(fd, key, value, 0) ? value : undefined;
   }
 
@@ -68,7 +74,7 @@ export class RawMap extends MapHandle {
   set(key: Uint8Array, value: Uint8Array, mode: UpdateMode = 'any'): void {
     const fd = this.fd;
     this.#checkKey(key);
-    const valueBytes = this.kernel.valueBytes(fd);
+    const valueBytes = this.#valueSize(fd);
     if (!(value instanceof Uint8Array)) {
       throw new TypeError(`map "${this.name}": a value is a Uint8Array of ${valueBytes} bytes`);
     }
@@ -105,8 +111,14 @@ export class RawMap extends MapHandle {
     }
   }
 
+  #valueSize(fd: number): number {
+    this.#valueBytes ??= this.kernel.valueBytes(fd);
+    return this.#valueBytes;
+  }
+
   #checkKey(key: Uint8Array): void {
-    const { keySize } = this.info();
+    this.#keyBytes ??= this.info().keySize;
+    const keySize = this.#keyBytes;
     if (!(key instanceof Uint8Array)) {
       throw new TypeError(`map "${this.name}": a key is a Uint8Array of ${keySize} bytes`);
     }

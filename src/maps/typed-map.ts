@@ -5,6 +5,7 @@
 import { type Codec, Memory } from '../codec/codec.ts';
 import { SkepError } from '../errors.ts';
 import { BPF_MAP_TYPE, mapTypeName } from '../uapi/map-types.ts';
+import { EntryIterator } from './entry-iterator.ts';
 import { MapHandle, type OwnedMap, type UpdateMode, updateFlags } from './map-handle.ts';
 import { clear, walk } from './walk.ts';
 
@@ -112,21 +113,16 @@ export abstract class TypedMap<K, V> extends MapHandle implements Iterable<[K, V
    * Pairs of keys and values, read some hundred at a time: what changes during the walk may be seen
    * or not, but no key is seen twice. Removing entries while walking is fine.
    */
-  *entries(): Generator<[K, V], void, undefined> {
-    const step = this.#valueMemory.bytes.length;
-    for (const chunk of walk(this.#walked())) {
-      const keys = new Memory(chunk.keys, this.kernel.littleEndian);
-      const values = new Memory(chunk.values, this.kernel.littleEndian);
-      for (let index = 0; index < chunk.count; index += 1) {
-        yield [
-          this.#key.read(keys, index * this.#key.sizeBytes),
-          this.#value.read(values, index * step),
-        ];
-      }
-    }
+  entries(): IterableIterator<[K, V], undefined> {
+    return new EntryIterator(walk(this.#walked()), {
+      key: this.#key,
+      value: this.#value,
+      valueStep: this.#valueMemory.bytes.length,
+      littleEndian: this.kernel.littleEndian,
+    });
   }
 
-  [Symbol.iterator](): Generator<[K, V], void, undefined> {
+  [Symbol.iterator](): IterableIterator<[K, V], undefined> {
     return this.entries();
   }
 

@@ -33,6 +33,9 @@ struct measurement {
 /* Where operations put what they computed, so that the compiler keeps all of it. */
 static volatile long sink;
 
+/* Runs before each sample, outside of the measured part. */
+static void (*between)(void);
+
 static void fail(const char *what)
 {
 	fprintf(stderr, "%s failed\n", what);
@@ -69,6 +72,8 @@ static double mean_of_window(long (*operation)(void), double window_ns)
 	long count = 0;
 
 	while (total < window_ns) {
+		if (between)
+			between();
 		total += time_ns(operation, 1);
 		count++;
 	}
@@ -77,9 +82,12 @@ static double mean_of_window(long (*operation)(void), double window_ns)
 
 static struct measurement measure(long (*operation)(void), struct plan plan)
 {
-	struct measurement out = { .first_ns = time_ns(operation, 1), .count = plan.samples };
+	struct measurement out = { .count = plan.samples };
 	double fastest = 1e300;
 
+	if (between)
+		between();
+	out.first_ns = time_ns(operation, 1);
 	for (int window = 0, idle = 0; idle < WARM_UP_WINDOWS && window < MAX_WINDOWS; window++) {
 		double mean = mean_of_window(operation, plan.warm_up_ms * 1e6 / WARM_UP_WINDOWS);
 
@@ -93,18 +101,31 @@ static struct measurement measure(long (*operation)(void), struct plan plan)
 	out.samples_ns = calloc(plan.samples + 1, sizeof(double));
 	if (!out.samples_ns)
 		fail("allocating");
-	for (long sample = 0; sample < plan.samples; sample++)
+	for (long sample = 0; sample < plan.samples; sample++) {
+		if (between)
+			between();
 		out.samples_ns[sample] = time_ns(operation, out.iterations) / out.iterations;
+	}
 	return out;
+}
+
+/* The same per item, where one operation is many of what is to be compared. */
+static struct measurement per_item(struct measurement measurement, long items)
+{
+	measurement.first_ns /= items;
+	measurement.iterations *= items;
+	for (long sample = 0; sample < measurement.count; sample++)
+		measurement.samples_ns[sample] /= items;
+	return measurement;
 }
 
 /* Everything but the facts, which the caller has printed as `"facts": {...}` after a '{'. */
 static void print_measurement(struct measurement measurement)
 {
-	printf(", \"firstNs\": %.0f, \"iterations\": %ld, \"samplesNs\": [",
+	printf(", \"firstNs\": %.1f, \"iterations\": %ld, \"samplesNs\": [",
 	       measurement.first_ns, measurement.iterations);
 	for (long sample = 0; sample < measurement.count; sample++)
-		printf("%s%.1f", sample ? ", " : "", measurement.samples_ns[sample]);
+		printf("%s%.3f", sample ? ", " : "", measurement.samples_ns[sample]);
 	printf("] }\n");
 }
 

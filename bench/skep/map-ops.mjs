@@ -1,0 +1,137 @@
+/**
+ * Entries of a hash of 100,000 with skep: single look-ups and updates of random keys, and walks over
+ * all.
+ *
+ * Usage: node map-ops.mjs SAMPLES SAMPLE_MS WARM_UP_MS lookup|update|iterate raw|into|u64|u32
+ *
+ * `raw` is `RawMap`, bytes; `into` the same with the caller's memory for the value; `u64` and `u32` are `HashMap` with such values, which are bigints and
+ * numbers. Keys are numbers of 32 bits.
+ */
+
+import { ENTRIES, KEYS, randomKeys, valueFor } from '../entries.mjs';
+import { measure, perItem, readPlan } from '../measure.mjs';
+import { library } from './library.mjs';
+
+/** @import { HashMap, RawMap } from '../../src/index.ts' */
+
+/** Single operations for each call of the measured function. */
+const CHUNK = 64;
+
+const { plan, rest } = readPlan(process.argv.slice(2));
+const [operation = '', kind = ''] = rest;
+const skep = await library();
+const keys = randomKeys();
+
+/**
+ * Calls back for the next few of the random keys.
+ * @param {(key: number, index: number) => number} each
+ */
+function chunks(each) {
+  let position = 0;
+  return () => {
+    let sum = 0;
+    for (let done = 0; done < CHUNK; done += 1) {
+      sum += each(keys[position] ?? 0, position);
+      position = (position + 1) % KEYS;
+    }
+    return sum;
+  };
+}
+
+/** @param {HashMap<number, number>} map */
+function numberOperation(map) {
+  switch (operation) {
+    case 'lookup':
+      return chunks((key) => map.get(key) ?? 0);
+    case 'update':
+      return chunks((key) => {
+        map.set(key, valueFor(key));
+        return key;
+      });
+    default:
+      return () => {
+        let sum = 0;
+        for (const [key, value] of map) sum += key + value;
+        return sum;
+      };
+  }
+}
+
+/** @param {HashMap<number, bigint>} map */
+function bigOperation(map) {
+  // Bigints exist before they are written, as they would in a program.
+  const values = Array.from({ length: KEYS }, (_, index) => BigInt(valueFor(keys[index] ?? 0)));
+  switch (operation) {
+    case 'lookup':
+      return chunks((key) => (map.get(key) === undefined ? 0 : key));
+    case 'update':
+      return chunks((key, index) => {
+        map.set(key, values[index] ?? 0n);
+        return key;
+      });
+    default:
+      return () => {
+        let sum = 0;
+        for (const [key, value] of map) sum += key + (value === 0n ? 1 : 0);
+        return sum;
+      };
+  }
+}
+
+/** @param {RawMap} map */
+function rawOperation(map) {
+  const [key, value] = [new Uint8Array(4), new Uint8Array(8)];
+  const [keyNumber, valueNumber] = [new Uint32Array(key.buffer), new Uint32Array(value.buffer)];
+  const into = kind === 'into' ? value : undefined;
+  switch (operation) {
+    case 'lookup':
+      return chunks((number) => {
+        keyNumber[0] = number;
+        return map.get(key, into)?.[0] ?? 0;
+      });
+    case 'update':
+      return chunks((number) => {
+        keyNumber[0] = number;
+        valueNumber[0] = valueFor(number);
+        map.set(key, value);
+        return number;
+      });
+    default:
+      throw new TypeError('there is no iterating raw');
+  }
+}
+
+const small = kind === 'u32' ? skep.HashMap.create(options(skep.u32)) : null;
+const big = kind === 'u32' ? null : skep.HashMap.create(options(skep.u64));
+
+/**
+ * @template T
+ * @param {T} value
+ */
+function options(value) {
+  return { key: skep.u32, value, maxEntries: ENTRIES, name: 'bench' };
+}
+
+for (let key = 0; key < ENTRIES; key += 1) {
+  small?.set(key, valueFor(key));
+  big?.set(key, BigInt(valueFor(key)));
+}
+
+/** @returns {() => number} */
+function chosen() {
+  if (small !== null) {
+    return numberOperation(small);
+  }
+  if (big === null) {
+    throw new Error('no map');
+  }
+  return kind === 'raw' || kind === 'into'
+    ? rawOperation(skep.RawMap.openById(big.info().id))
+    : bigOperation(big);
+}
+
+const items = operation === 'iterate' ? ENTRIES : CHUNK;
+const measurement = perItem(await measure(chosen(), plan), items);
+let sum = 0;
+for (const [key, value] of small ?? big ?? []) sum += key + Number(value);
+console.log(JSON.stringify({ ...measurement, facts: { sum } }));
