@@ -12,7 +12,7 @@ export {
 } from './kernel/faults.ts';
 export {
   type Capability,
-  type FdLike,
+  type MapLike,
   MemoryKernel,
   type MemoryKernelOptions,
 } from './kernel/memory/memory-kernel.ts';

@@ -1,14 +1,15 @@
 /** `skep load`: creates, fills and pins the maps of an object, or prints how it would. */
 
-import { cpus, endianness } from 'node:os';
+import { endianness } from 'node:os';
 import { KernelUnavailableError } from '../errors.ts';
-import { linuxKernel } from '../kernel/linux.ts';
+import type { Kernel } from '../kernel/kernel.ts';
 import { type LoadedObject, load } from '../loader/load.ts';
 import { ObjectFile } from '../loader/object-file.ts';
 import type { LoadOptions, MapOptions } from '../loader/options.ts';
 import { type Omission, type Plan, planLoad } from '../loader/plan.ts';
 import type { Machine } from '../loader/shapes.ts';
 import { describeStep, type StepEvent } from '../loader/steps.ts';
+import { type KernelChoice, machineCpus } from './kernel-choice.ts';
 import { loadDocument, planDocument, reusedMaps } from './load-document.ts';
 import { nearest } from './nearest.ts';
 import { naming } from './object-errors.ts';
@@ -24,16 +25,16 @@ import { UsageError } from './usage.ts';
  * @throws UsageError for maps that the object does not have, and options that do not go together
  * @throws SkepError as reading and loading an object do
  */
-export function loadCommand(file: string, options: LoadCommandOptions): void {
+export function loadCommand(file: string, options: LoadCommandOptions, kernel: KernelChoice): void {
   const object = naming(file, () => ObjectFile.open(file));
   const loadOptions = toLoadOptions(object, options);
   if (options.plan) {
-    const plan = asUsage(() => planLoad(object, loadOptions, machine()));
+    const plan = asUsage(() => planLoad(object, loadOptions, machine(kernel)));
     printPlan(file, plan, options.json === true);
   } else if (options.json) {
-    loadQuietly(object, loadOptions);
+    loadQuietly(object, loadOptions, kernel);
   } else {
-    loadAloud(object, loadOptions);
+    loadAloud(object, loadOptions, kernel);
   }
 }
 
@@ -84,18 +85,31 @@ function asUsage<Result>(call: () => Result): Result {
   }
 }
 
-/** What a plan depends on besides the object: the running kernel, or what comes near it. */
-function machine(): Machine {
+/** What a plan depends on besides the object: the kernel, or what comes near it. */
+function machine(kernel: KernelChoice): Machine {
   try {
-    return linuxKernel();
+    return kernel.open();
   } catch (error) {
     if (!(error instanceof KernelUnavailableError)) {
       throw error;
     }
-    const count = cpus().length;
+    const count = machineCpus();
     const pageSize = 4096;
     warn(`no kernel to ask, so this plan is for ${count} CPUs and pages of ${pageSize} bytes`);
     return { littleEndian: endianness() === 'LE', pageSize, possibleCpus: () => count };
+  }
+}
+
+/** The kernel, or the error that there is none, with what works instead. */
+function openKernel(kernel: KernelChoice): Kernel {
+  try {
+    return kernel.open();
+  } catch (cause) {
+    if (!(cause instanceof KernelUnavailableError)) {
+      throw cause;
+    }
+    const message = `${cause.message}; --plan and --kernel memory do as well`;
+    throw new KernelUnavailableError(message, { cause });
   }
 }
 
@@ -116,22 +130,22 @@ function printPlan(file: string, plan: Plan, json: boolean): void {
 }
 
 /** Loads, and prints one document at the end: of a load that fails nothing is printed. */
-function loadQuietly(object: ObjectFile, options: LoadOptions): void {
+function loadQuietly(object: ObjectFile, options: LoadOptions, kernel: KernelChoice): void {
   const events: StepEvent[] = [];
   const onStep = (event: StepEvent) => {
     events.push(event);
   };
-  const loaded = asUsage(() => load(object, { ...options, onStep }));
+  const loaded = asUsage(() => load(object, { ...options, kernel: openKernel(kernel), onStep }));
   try {
     printJson(loadDocument(object.file, events, loaded.maps, loaded.omitted));
-    warnIfNothingRemains(loaded);
+    warnIfNothingRemains(loaded, kernel);
   } finally {
     loaded.close();
   }
 }
 
 /** Loads, and prints each step as it is done. */
-function loadAloud(object: ObjectFile, options: LoadOptions): void {
+function loadAloud(object: ObjectFile, options: LoadOptions, kernel: KernelChoice): void {
   const events: StepEvent[] = [];
   const onStep = (event: StepEvent) => {
     events.push(event);
@@ -139,7 +153,7 @@ function loadAloud(object: ObjectFile, options: LoadOptions): void {
   };
   let loaded: LoadedObject;
   try {
-    loaded = asUsage(() => load(object, { ...options, onStep }));
+    loaded = asUsage(() => load(object, { ...options, kernel: openKernel(kernel), onStep }));
   } catch (error) {
     // What was printed is no longer so.
     if (events.some(({ outcome }) => outcome === 'done')) {
@@ -150,7 +164,7 @@ function loadAloud(object: ObjectFile, options: LoadOptions): void {
   try {
     print(omissionLines(loaded.omitted).join(''));
     print(summary(loaded, reusedMaps(events)));
-    warnIfNothingRemains(loaded);
+    warnIfNothingRemains(loaded, kernel);
   } finally {
     loaded.close();
   }
@@ -196,8 +210,10 @@ function summary({ maps }: LoadedObject, reused: ReadonlySet<string>): string {
 }
 
 /** No failure: whoever tries an object out may want just that. */
-function warnIfNothingRemains({ maps }: LoadedObject): void {
-  if (![...maps.values()].some(({ pinPath }) => pinPath !== null)) {
+function warnIfNothingRemains({ maps }: LoadedObject, kernel: KernelChoice): void {
+  if (kernel.endsWithCommand) {
+    warn('the kernel was in this process, so nothing of this load remains (--kernel memory)');
+  } else if (![...maps.values()].some(({ pinPath }) => pinPath !== null)) {
     warn('nothing is pinned, so nothing of this load remains; use --pin-dir');
   }
 }

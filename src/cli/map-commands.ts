@@ -1,5 +1,6 @@
 /** `skep map list`, `show`, `pin` and `unpin`: the maps of the running kernel. */
 
+import type { KernelChoice } from './kernel-choice.ts';
 import { type ListedMap, listedMap, type ShownMap, shownMap } from './kernel-map.ts';
 import { eachMap, openRaw, titleOf } from './map-place.ts';
 import type { JsonOption } from './map-program.ts';
@@ -9,8 +10,8 @@ import { print, printable, printJson, standardOutput, type Terminal } from './te
 import { CommandError, parseMapReference } from './usage.ts';
 
 /** Prints all maps of the kernel. @throws SyscallError `EPERM` without CAP_SYS_ADMIN */
-export function listMaps(options: JsonOption): void {
-  const maps = Array.from(eachMap(listedMap));
+export function listMaps(kernel: KernelChoice, options: JsonOption): void {
+  const maps = Array.from(eachMap(kernel.open(), listedMap));
   if (options.json) {
     printJson({ format: 1, maps });
   } else if (maps.length === 0) {
@@ -22,8 +23,9 @@ export function listMaps(options: JsonOption): void {
 }
 
 /** Prints one map. @throws UsageError, SyscallError `ENOENT` if there is none */
-export function showMap(words: readonly string[], options: JsonOption): void {
-  const map = openRaw(parseMapReference(words, 0).map);
+export function showMap(kernel: KernelChoice, words: readonly string[], options: JsonOption): void {
+  const { map: reference } = parseMapReference(words, 0);
+  const map = openRaw(kernel.open(), reference);
   try {
     const shown = shownMap(map);
     if (options.json) {
@@ -37,10 +39,10 @@ export function showMap(words: readonly string[], options: JsonOption): void {
 }
 
 /** Pins a map at one more path. @throws UsageError, SkepError as `RawMap.pin` does */
-export function pinMap(words: readonly string[]): void {
+export function pinMap(kernel: KernelChoice, words: readonly string[]): void {
   const { map: reference, rest } = parseMapReference(words, 1);
   const path = rest[0]!;
-  const map = openRaw(reference);
+  const map = openRaw(kernel.open(), reference);
   try {
     map.pin(path);
     print(`pinned ${titleOf(map)} at ${printable(path)}\n`);
@@ -54,8 +56,8 @@ export function pinMap(words: readonly string[]): void {
  *
  * @throws SyscallError `ENOENT` if there is no pin, `EINVAL` if it is not a map's
  */
-export function unpinMap(path: string): void {
-  const map = openRaw({ by: 'path', path });
+export function unpinMap(kernel: KernelChoice, path: string): void {
+  const map = openRaw(kernel.open(), { by: 'path', path });
   try {
     if (!map.unpin()) {
       throw new CommandError(`${path}: the pin was removed by somebody else meanwhile`);

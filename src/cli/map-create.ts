@@ -2,13 +2,13 @@
 
 import { SyscallError } from '../errors.ts';
 import type { Kernel, MapAttributes } from '../kernel/kernel.ts';
-import { linuxKernel } from '../kernel/linux.ts';
 import { createMap, kernelName, takesTypes } from '../maps/create-map.ts';
 import { shapeOfMap } from '../maps/inner-template.ts';
 import { checkPinPlace } from '../maps/pin-path.ts';
 import { RawMap } from '../maps/raw-map.ts';
 import { BPF_F } from '../uapi/map-flags.ts';
 import { BPF_MAP_TYPE, mapTypeName, mapTypeNumber } from '../uapi/map-types.ts';
+import type { KernelChoice } from './kernel-choice.ts';
 import { shownMap } from './kernel-map.ts';
 import { openRaw, titleOf } from './map-place.ts';
 import type { CreateCommandOptions } from './map-program.ts';
@@ -67,8 +67,12 @@ const CGROUP_STORAGE: ReadonlySet<number> = new Set([
  * @throws UsageError for types, flags and names that do not exist, and options that are missing
  * @throws SkepError as `BPF_MAP_CREATE` and pinning do
  */
-export function createCommand(path: string, options: CreateCommandOptions): void {
-  const kernel = linuxKernel();
+export function createCommand(
+  choice: KernelChoice,
+  path: string,
+  options: CreateCommandOptions,
+): void {
+  const kernel = choice.open();
   const wanted = options.like === undefined ? byWords(kernel, options) : byExample(kernel, options);
   checkPinPlace(kernel, path);
   const map = createWanted(kernel, wanted, options);
@@ -86,7 +90,7 @@ export function createCommand(path: string, options: CreateCommandOptions): void
 
 function createWanted(kernel: Kernel, wanted: Wanted, options: CreateCommandOptions): RawMap {
   const { attributes, types } = wanted;
-  const inner = options.inner === undefined ? null : openRaw(parseMapWord(options.inner));
+  const inner = options.inner === undefined ? null : openRaw(kernel, parseMapWord(options.inner));
   const btf = types === null ? null : loadTypes(kernel, types.bytes);
   try {
     const fd = createMap(kernel, {
@@ -154,7 +158,7 @@ function byExample(kernel: Kernel, options: CreateCommandOptions): Wanted {
       '--like has the type, the key and the value; only entries, flags and the name can differ',
     );
   }
-  const example = openRaw(parseMapWord(options.like!));
+  const example = openRaw(kernel, parseMapWord(options.like!));
   try {
     const info = example.info();
     if (OUTER.has(info.type) && options.inner === undefined) {

@@ -2,6 +2,7 @@
 
 import { entriesOf, isOuter, type OpenedMap } from './entry-map.ts';
 import { byteTable, jsonElements, jsonLines, textLines } from './entry-text.ts';
+import type { KernelChoice } from './kernel-choice.ts';
 import { checkDumped } from './map-kinds.ts';
 import { namingMap, openReference } from './map-place.ts';
 import type { DumpOptions } from './map-program.ts';
@@ -17,9 +18,13 @@ const PORTION = 1 << 16;
  * @throws CommandError for a type of map that has no entries to go through
  * @throws UsageError, SyscallError
  */
-export async function dumpMap(words: readonly string[], options: DumpOptions): Promise<void> {
+export async function dumpMap(
+  kernel: KernelChoice,
+  words: readonly string[],
+  options: DumpOptions,
+): Promise<void> {
   const reference = parseMapReference(words, 0).map;
-  const opened = entriesOf(openReference(reference), options);
+  const opened = entriesOf(openReference(kernel.open(), reference), options);
   try {
     checkDumped(opened.map);
     await namingMap(opened.map, 'the entries of', () => printPieces(pieces(opened, options)));

@@ -18,6 +18,7 @@ import {
 } from './entry-map.ts';
 import { innerJson, innerLines, shown } from './entry-text.ts';
 import { asUsage, jsonOf, parseJsonWord, parseValue } from './json-text.ts';
+import type { KernelChoice } from './kernel-choice.ts';
 import { printPieces } from './map-dump.ts';
 import { checkRead, checkWritten, isKeyless } from './map-kinds.ts';
 import { namingMap, openReference, titleOf } from './map-place.ts';
@@ -26,8 +27,12 @@ import { print } from './terminal.ts';
 import { CommandError, takeMap, UsageError, wrongWords } from './usage.ts';
 
 /** Prints the value of one key. @throws CommandError if it is not there */
-export async function getEntry(words: readonly string[], options: GetOptions): Promise<void> {
-  await withMap(words, 'read-only', options, async ({ map, keyCodec }, rest) => {
+export async function getEntry(
+  kernel: KernelChoice,
+  words: readonly string[],
+  options: GetOptions,
+): Promise<void> {
+  await withMap(kernel, words, 'read-only', options, async ({ map, keyCodec }, rest) => {
     checkRead(map);
     if (isOuter(map)) {
       await getInner(map, keyCodec, oneOf(words, rest, 'MAP KEY'), options);
@@ -53,8 +58,12 @@ export async function getEntry(words: readonly string[], options: GetOptions): P
  * @throws UsageError for a key or a value that does not fit, with the path inside
  * @throws SyscallError `EEXIST`, `ENOENT` if the mode forbids it
  */
-export async function setEntry(words: readonly string[], options: SetOptions): Promise<void> {
-  await withMap(words, 'read-write', options, ({ map, keyCodec }, rest) => {
+export async function setEntry(
+  kernel: KernelChoice,
+  words: readonly string[],
+  options: SetOptions,
+): Promise<void> {
+  await withMap(kernel, words, 'read-write', options, ({ map, keyCodec }, rest) => {
     checkWritten(map);
     if (isOuter(map)) {
       setInner(map, keyCodec, words, rest, options);
@@ -71,10 +80,11 @@ export async function setEntry(words: readonly string[], options: SetOptions): P
 
 /** Removes entries. @throws CommandError after the others are removed, if some are not there */
 export async function deleteEntries(
+  kernel: KernelChoice,
   words: readonly string[],
   options: EntryOptions,
 ): Promise<void> {
-  await withMap(words, 'read-write', options, ({ map, keyCodec }, rest) => {
+  await withMap(kernel, words, 'read-write', options, ({ map, keyCodec }, rest) => {
     if (rest.length === 0) {
       throw wrongWords(words, 'MAP KEY...');
     }
@@ -92,13 +102,14 @@ export async function deleteEntries(
 
 /** Opens the map in front of words, and closes it again. */
 async function withMap(
+  kernel: KernelChoice,
   words: readonly string[],
   access: PinAccess,
   options: EntryOptions,
   use: (opened: OpenedMap, rest: readonly string[]) => void | Promise<void>,
 ): Promise<void> {
   const { map: reference, rest } = takeMap(words, 'MAP');
-  const opened = entriesOf(openReference(reference, access), options);
+  const opened = entriesOf(openReference(kernel.open(), reference, access), options);
   try {
     await namingMap(opened.map, '', () => use(opened, rest));
   } finally {
@@ -147,7 +158,7 @@ function setInner(
     throw new UsageError(`${titleOf(map)} has no values for each CPU`);
   }
   const key = parseKey(map, keyCodec, keyText);
-  const inner = RawMap.adopt(openReference(reference, 'read-write'));
+  const inner = RawMap.adopt(openReference(map.kernel, reference, 'read-write'));
   try {
     if (map instanceof HashOfMaps) {
       map.set(key, inner, { mode: options.mode ?? 'any' });

@@ -1,8 +1,7 @@
 /** Finding the map that a command line names. */
 
 import { SyscallError } from '../errors.ts';
-import type { PinAccess } from '../kernel/kernel.ts';
-import { linuxKernel } from '../kernel/linux.ts';
+import type { Kernel, PinAccess } from '../kernel/kernel.ts';
 import { kernelName } from '../maps/create-map.ts';
 import { type MapHandle, type MapPlace, type OwnedMap, openPlace } from '../maps/map-handle.ts';
 import { RawMap } from '../maps/raw-map.ts';
@@ -12,13 +11,17 @@ import { CommandError, type MapReference } from './usage.ts';
 const BY_DESCRIPTOR = 'map at file descriptor ';
 
 /** Opens a map; the caller closes it. Pins are opened for reading only, unless told otherwise. */
-export function openReference(reference: MapReference, access: PinAccess = 'read-only'): OwnedMap {
-  return openPlace(placeOf(reference), { access });
+export function openReference(
+  kernel: Kernel,
+  reference: MapReference,
+  access: PinAccess = 'read-only',
+): OwnedMap {
+  return openPlace(placeOf(kernel, reference), { kernel, access });
 }
 
 /** Opens a map as a handle; the caller closes it. Reading is all it is for. */
-export function openRaw(reference: MapReference): RawMap {
-  return RawMap.adopt(openReference(reference));
+export function openRaw(kernel: Kernel, reference: MapReference): RawMap {
+  return RawMap.adopt(openReference(kernel, reference));
 }
 
 /** A map by its name, for messages: `"flows" (hash, id 12)`. */
@@ -32,12 +35,11 @@ export function titleOf(map: MapHandle): string {
  *
  * @throws SyscallError `EPERM` without CAP_SYS_ADMIN
  */
-export function* eachMap<T>(look: (map: RawMap) => T): Generator<T> {
-  const kernel = linuxKernel();
+export function* eachMap<T>(kernel: Kernel, look: (map: RawMap) => T): Generator<T> {
   for (let id = kernel.nextMapId(0); id !== null; id = kernel.nextMapId(id)) {
     let map: RawMap;
     try {
-      map = RawMap.openById(id);
+      map = RawMap.openById(id, { kernel });
     } catch (error) {
       if (error instanceof SyscallError && error.errnoName === 'ENOENT') {
         // Gone since its id was told.
@@ -72,22 +74,22 @@ export async function namingMap<T>(
 }
 
 /** Where a map is; by its name it is looked for among all. */
-export function placeOf(reference: MapReference): MapPlace {
+export function placeOf(kernel: Kernel, reference: MapReference): MapPlace {
   switch (reference.by) {
     case 'path':
       return reference.path;
     case 'id':
       return { id: reference.id };
     case 'name':
-      return { id: idOfName(reference.name) };
+      return { id: idOfName(kernel, reference.name) };
   }
 }
 
-function idOfName(name: string): number {
+function idOfName(kernel: Kernel, name: string): number {
   const ids: number[] = [];
   // Cut and cleaned as for the kernel, so that the name in the object does as well.
   const wanted = kernelName(name);
-  for (const info of eachMap((map) => map.info())) {
+  for (const info of eachMap(kernel, (map) => map.info())) {
     if (info.name === wanted) {
       ids.push(info.id);
     }

@@ -2,6 +2,8 @@
 
 import { type Command, Option } from 'commander';
 import type { UpdateMode } from '../maps/map-handle.ts';
+import { announced, type KernelChoice, type KernelOption, kernelOption } from './kernel-choice.ts';
+import type { Kernels } from './program.ts';
 import { parseCount } from './usage.ts';
 
 /** Options of the commands on maps that print data. */
@@ -74,12 +76,18 @@ ${TYPES_HELP}`;
 
 const MAP_ARGUMENT = 'the path of a pin, id:N or name:NAME';
 
+/** The kernel of a command below `skep map`, whose own option `--kernel` is. */
+type KernelOf = (command: Command) => Promise<KernelChoice>;
+
 /** `skep map` and the commands below it. */
-export function addMap(program: Command): void {
+export function addMap(program: Command, kernels: Kernels): void {
+  const kernelOf: KernelOf = async (command) =>
+    announced(await kernels(command.optsWithGlobals<KernelOption>()));
   const map = program
     .command('map')
     .summary('list, show, dump, change, create and pin maps of the kernel')
     .description('Works with the maps of the running kernel, whoever created them.')
+    .addOption(kernelOption())
     .addHelpText(
       'after',
       `${MAP_HELP}
@@ -94,18 +102,18 @@ Examples:
     --max-entries 16
   skep map pin id:12 /sys/fs/bpf/demo/flows`,
     );
-  addMapList(map);
-  addMapShow(map);
-  addMapDump(map);
-  addMapGet(map);
-  addMapSet(map);
-  addMapDelete(map);
-  addMapCreate(map);
-  addMapWatch(map);
-  addMapPin(map);
+  addMapList(map, kernelOf);
+  addMapShow(map, kernelOf);
+  addMapDump(map, kernelOf);
+  addMapGet(map, kernelOf);
+  addMapSet(map, kernelOf);
+  addMapDelete(map, kernelOf);
+  addMapCreate(map, kernelOf);
+  addMapWatch(map, kernelOf);
+  addMapPin(map, kernelOf);
 }
 
-function addMapList(map: Command): void {
+function addMapList(map: Command, kernelOf: KernelOf): void {
   map
     .command('list')
     .summary('list all maps')
@@ -118,13 +126,13 @@ Examples:
   skep map list
   skep map list --json | jq '[.maps[].memoryBytes] | add'`,
     )
-    .action(async (options: JsonOption) => {
+    .action(async (options: JsonOption, command: Command) => {
       const { listMaps } = await import('./map-commands.ts');
-      listMaps(options);
+      listMaps(await kernelOf(command), options);
     });
 }
 
-function addMapShow(map: Command): void {
+function addMapShow(map: Command, kernelOf: KernelOf): void {
   map
     .command('show')
     .summary('show one map')
@@ -139,13 +147,13 @@ Examples:
   skep map show /sys/fs/bpf/demo/flows
   skep map show id:12 --json`,
     )
-    .action(async (words: string[], options: JsonOption) => {
+    .action(async (words: string[], options: JsonOption, command: Command) => {
       const { showMap } = await import('./map-commands.ts');
-      showMap(words, options);
+      showMap(await kernelOf(command), words, options);
     });
 }
 
-function addMapDump(map: Command): void {
+function addMapDump(map: Command, kernelOf: KernelOf): void {
   map
     .command('dump')
     .summary('print the entries of a map')
@@ -180,13 +188,13 @@ Examples:
   skep map dump id:12 --raw --ndjson | jq -r .key
   skep map dump /sys/fs/bpf/demo/tenants --json | jq '.entries[].value.id'`,
     )
-    .action(async (words: string[], options: DumpOptions) => {
+    .action(async (words: string[], options: DumpOptions, command: Command) => {
       const { dumpMap } = await import('./map-dump.ts');
-      await dumpMap(words, options);
+      await dumpMap(await kernelOf(command), words, options);
     });
 }
 
-function addMapGet(map: Command): void {
+function addMapGet(map: Command, kernelOf: KernelOf): void {
   map
     .command('get')
     .summary('print the value of a key')
@@ -208,13 +216,13 @@ Examples:
   skep map get name:routes 10.1.2.3
   skep map get id:12 '{"port":443,"protocol":"TCP"}' --json`,
     )
-    .action(async (words: string[], options: GetOptions) => {
+    .action(async (words: string[], options: GetOptions, command: Command) => {
       const { getEntry } = await import('./map-entries.ts');
-      await getEntry(words, options);
+      await getEntry(await kernelOf(command), words, options);
     });
 }
 
-function addMapSet(map: Command): void {
+function addMapSet(map: Command, kernelOf: KernelOf): void {
   map
     .command('set')
     .summary('set the value of a key')
@@ -242,13 +250,13 @@ Examples:
   skep map set /sys/fs/bpf/demo/tenants 7 /sys/fs/bpf/ports --key-type u32
   skep map set id:12 0 0 --all-cpus`,
     )
-    .action(async (words: string[], options: SetOptions) => {
+    .action(async (words: string[], options: SetOptions, command: Command) => {
       const { setEntry } = await import('./map-entries.ts');
-      await setEntry(words, options);
+      await setEntry(await kernelOf(command), words, options);
     });
 }
 
-function addMapDelete(map: Command): void {
+function addMapDelete(map: Command, kernelOf: KernelOf): void {
   map
     .command('delete')
     .summary('remove keys')
@@ -267,13 +275,13 @@ Examples:
   skep map delete /sys/fs/bpf/demo/counts 3 4 5
   skep map delete name:routes 10.0.0.0/8`,
     )
-    .action(async (words: string[], options: EntryOptions) => {
+    .action(async (words: string[], options: EntryOptions, command: Command) => {
       const { deleteEntries } = await import('./map-entries.ts');
-      await deleteEntries(words, options);
+      await deleteEntries(await kernelOf(command), words, options);
     });
 }
 
-function addMapCreate(map: Command): void {
+function addMapCreate(map: Command, kernelOf: KernelOf): void {
   map
     .command('create')
     .summary('create a map, and pin it')
@@ -306,13 +314,13 @@ Examples:
     --max-entries 16 --inner /sys/fs/bpf/hits
   skep map create /sys/fs/bpf/more --like /sys/fs/bpf/hits`,
     )
-    .action(async (path: string, options: CreateCommandOptions) => {
+    .action(async (path: string, options: CreateCommandOptions, command: Command) => {
       const { createCommand } = await import('./map-create.ts');
-      createCommand(path, options);
+      createCommand(await kernelOf(command), path, options);
     });
 }
 
-function addMapWatch(map: Command): void {
+function addMapWatch(map: Command, kernelOf: KernelOf): void {
   map
     .command('watch')
     .summary('print records as they come')
@@ -337,13 +345,13 @@ Examples:
   skep map watch name:events --count 10 | jq -r .
   skep map watch id:12 --value-type u64`,
     )
-    .action(async (words: string[], options: WatchOptions) => {
+    .action(async (words: string[], options: WatchOptions, command: Command) => {
       const { watchMap } = await import('./map-watch.ts');
-      await watchMap(words, options);
+      await watchMap(await kernelOf(command), words, options);
     });
 }
 
-function addMapPin(map: Command): void {
+function addMapPin(map: Command, kernelOf: KernelOf): void {
   map
     .command('pin')
     .summary('pin a map')
@@ -357,9 +365,9 @@ Examples:
   skep map pin id:12 /sys/fs/bpf/demo/flows
   skep map pin /sys/fs/bpf/demo/flows /sys/fs/bpf/flows`,
     )
-    .action(async (words: string[]) => {
+    .action(async (words: string[], _: object, command: Command) => {
       const { pinMap } = await import('./map-commands.ts');
-      pinMap(words);
+      pinMap(await kernelOf(command), words);
     });
   map
     .command('unpin')
@@ -372,8 +380,8 @@ Examples:
 Example:
   skep map unpin /sys/fs/bpf/demo/flows`,
     )
-    .action(async (path: string) => {
+    .action(async (path: string, _: object, command: Command) => {
       const { unpinMap } = await import('./map-commands.ts');
-      unpinMap(path);
+      unpinMap(await kernelOf(command), path);
     });
 }

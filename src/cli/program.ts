@@ -5,6 +5,13 @@
 
 import { readFileSync } from 'node:fs';
 import { Command, Option } from 'commander';
+import type { Kernel } from '../kernel/kernel.ts';
+import {
+  chooseKernel,
+  type KernelChoice,
+  type KernelOption,
+  kernelOption,
+} from './kernel-choice.ts';
 import { addMap } from './map-program.ts';
 import { print, printable, printError } from './terminal.ts';
 import { collectNumber, collectPath } from './usage.ts';
@@ -16,7 +23,7 @@ export interface InspectOptions {
 }
 
 /** Options of `skep load`. */
-export interface LoadCommandOptions {
+export interface LoadCommandOptions extends KernelOption {
   readonly pinDir?: string;
   readonly pin?: ReadonlyMap<string, string>;
   readonly maxEntries?: ReadonlyMap<string, number>;
@@ -28,8 +35,19 @@ const EXIT_HELP = `
 Exit status: 0 done, 1 failed, 2 wrong usage. Data goes to stdout, all else to
 stderr.`;
 
-/** Builds the command line. Errors of parsing are printed, then thrown as `CommanderError`. */
-export function createProgram(): Command {
+/** Finds the kernel that options ask for. */
+export type Kernels = (options: KernelOption) => Promise<KernelChoice>;
+
+/**
+ * Builds the command line. Errors of parsing are printed, then thrown as `CommanderError`.
+ *
+ * @param kernel what commands work with, whatever they are told
+ */
+export function createProgram(kernel?: Kernel): Command {
+  const kernels: Kernels = async (options) =>
+    kernel === undefined
+      ? chooseKernel(options.kernel)
+      : { open: () => kernel, endsWithCommand: false };
   const program = new Command('skep')
     .description('Reads compiled eBPF objects, and creates, pins and shows the maps of the kernel.')
     .version(packageVersion(), '-V, --version', 'print the version')
@@ -45,8 +63,8 @@ export function createProgram(): Command {
     .exitOverride();
   // Inherited by the commands added from here on.
   addInspect(program);
-  addLoad(program);
-  addMap(program);
+  addLoad(program, kernels);
+  addMap(program, kernels);
   program.addHelpText(
     'after',
     `
@@ -85,7 +103,7 @@ Examples:
 }
 
 /** `skep load`. */
-function addLoad(program: Command): void {
+function addLoad(program: Command, kernels: Kernels): void {
   program
     .command('load')
     .summary('create the maps of an object, and pin them')
@@ -102,6 +120,7 @@ function addLoad(program: Command): void {
     )
     .option('--plan', 'print the steps and run none of them')
     .option('--json', 'print one JSON document')
+    .addOption(kernelOption())
     .addHelpText(
       'after',
       `
@@ -117,14 +136,19 @@ maps: [{ name, id, type, pinPath, reused }], omitted: [{ map, reason }] }, and
 with --plan { format: 1, file, plan: [{ step, map, ... }], omitted }. Numbers of
 64 bits are decimal strings; of contents only the number of bytes is given.
 
+With --kernel memory the object is loaded into a kernel that is part of this
+command: it needs neither Linux nor privileges, answers as Linux does, and is
+gone with all that is in it when the command ends.
+
 Examples:
   skep load demo.bpf.o --pin-dir /sys/fs/bpf/demo
   skep load demo.bpf.o --pin flows=/sys/fs/bpf/flows --max-entries flows=0x1000
-  skep load demo.bpf.o --pin-dir /sys/fs/bpf/demo --plan`,
+  skep load demo.bpf.o --pin-dir /sys/fs/bpf/demo --plan
+  skep load demo.bpf.o --kernel memory              no Linux, no privileges`,
     )
     .action(async (file: string, options: LoadCommandOptions) => {
       const { loadCommand } = await import('./load-command.ts');
-      loadCommand(file, options);
+      loadCommand(file, options, await kernels(options));
     });
 }
 

@@ -1,6 +1,7 @@
 /** Runs one command line and turns however it ends into an exit status. */
 
 import type { Command } from 'commander';
+import type { Kernel } from '../kernel/kernel.ts';
 
 /** Everything went well, or help or the version was asked for. */
 const EXIT_DONE = 0;
@@ -13,10 +14,11 @@ const EXIT_USAGE = 2;
  * Runs the command.
  *
  * @param args the arguments behind `skep`
+ * @param kernel the kernel to work with, whatever `args` say; it outlives the command
  * @returns the exit status: 0 done, 1 failed, 2 used wrongly. Never rejects; what went wrong is on
  *   stderr
  */
-export async function run(args: readonly string[]): Promise<number> {
+export async function run(args: readonly string[], kernel?: Kernel): Promise<number> {
   let program: Command | undefined;
   try {
     const file = plainInspection(args);
@@ -26,7 +28,7 @@ export async function run(args: readonly string[]): Promise<number> {
       return EXIT_DONE;
     }
     const { createProgram } = await import('./program.ts');
-    program = createProgram();
+    program = createProgram(kernel);
     await program.parseAsync(args, { from: 'user' });
     return EXIT_DONE;
   } catch (error) {

@@ -44,9 +44,13 @@ export function text(length: number): Codec<string, string | Uint8Array> {
     sizeBytes: length,
     alignment: 1,
     read(memory, at) {
-      const end = memory.bytes.indexOf(0, at);
-      const limit = at + length;
-      return decodeText(memory.bytes, at, end === -1 || end > limit ? limit : end, 'escape');
+      const { bytes } = memory;
+      // Not indexOf: behind a text that fills its array it would search the whole memory.
+      let end = at;
+      while (end < at + length && bytes[end] !== 0) {
+        end += 1;
+      }
+      return decodeText(bytes, at, end, 'escape');
     },
     write(memory, at, value) {
       if (typeof value !== 'string' && !(value instanceof Uint8Array)) {

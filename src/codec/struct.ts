@@ -75,18 +75,13 @@ function compose(
   const memberNames = parts.flatMap((part) => part.names);
   const known = new Set(memberNames);
   const writeParts = isUnion ? writeOneOf : writeAll;
+  const readPlain = plainReader(members);
   const codec: MergingCodec = {
     name,
     sizeBytes,
     alignment,
     memberNames,
-    read(memory, at) {
-      const out: Fields = {};
-      for (let index = 0; index < parts.length; index += 1) {
-        parts[index]!.read(memory, at, out);
-      }
-      return out;
-    },
+    read: readPlain ?? readParts(parts),
     readInto(memory, at, out) {
       for (const part of parts) {
         part.read(memory, at, out);
@@ -111,6 +106,75 @@ function compose(
     },
   };
   return codec;
+}
+
+function readParts(parts: readonly Part[]): (memory: Memory, at: number) => Fields {
+  return (memory, at) => {
+    const out: Fields = {};
+    for (const part of parts) {
+      part.read(memory, at, out);
+    }
+    return out;
+  };
+}
+
+/** Reads one member's value from where it is. */
+type MemberReader = Pick<Codec<unknown>, 'read'>;
+
+/**
+ * Reads structs that have named members only, which is nearly all of them. The first eight members
+ * have a statement each: V8 remembers for each statement which name it sets on what kind of object,
+ * and in a loop over all members that would be too many to remember. It reads several times as fast.
+ *
+ * @returns undefined for other structs
+ */
+function plainReader(
+  members: readonly Member[],
+): ((memory: Memory, at: number) => Fields) | undefined {
+  if (members.length === 0 || members.some(({ name }) => name === '' || name === '__proto__')) {
+    return undefined;
+  }
+  const names = members.map(({ name }) => name);
+  const readers = members.map(readerOf);
+  const offsets = members.map(({ offset }) => offset);
+  const count = members.length;
+  const [name0, name1, name2, name3, name4, name5, name6, name7] =
+    names as unknown as Eight<string>;
+  const [read0, read1, read2, read3, read4, read5, read6, read7] =
+    readers as unknown as Eight<MemberReader>;
+  const [at0, at1, at2, at3, at4, at5, at6, at7] = offsets as unknown as Eight<number>;
+  return (memory, at) => {
+    const out: Fields = {};
+    out[name0] = read0.read(memory, at + at0);
+    if (count === 1) return out;
+    out[name1] = read1.read(memory, at + at1);
+    if (count === 2) return out;
+    out[name2] = read2.read(memory, at + at2);
+    if (count === 3) return out;
+    out[name3] = read3.read(memory, at + at3);
+    if (count === 4) return out;
+    out[name4] = read4.read(memory, at + at4);
+    if (count === 5) return out;
+    out[name5] = read5.read(memory, at + at5);
+    if (count === 6) return out;
+    out[name6] = read6.read(memory, at + at6);
+    if (count === 7) return out;
+    out[name7] = read7.read(memory, at + at7);
+    for (let index = 8; index < count; index += 1) {
+      out[names[index]!] = readers[index]!.read(memory, at + offsets[index]!);
+    }
+    return out;
+  };
+}
+
+/** As many as the struct has, up to eight. */
+type Eight<T> = readonly [T, T, T, T, T, T, T, T];
+
+function readerOf({ codec, bitfield }: Member): MemberReader {
+  const own = codec as Codec<unknown>;
+  return bitfield === undefined
+    ? own
+    : { read: (memory, at) => readBitfield(memory, at, bitfield, own) };
 }
 
 function writeAll(

@@ -2,13 +2,16 @@
 
 import { expect, vi } from 'vitest';
 import { run } from '../../src/cli/run.ts';
+import type { Kernel } from '../../src/kernel/kernel.ts';
 import type { Ended } from './skep.ts';
 
 /**
  * Runs the command here. Descriptors that it leaves open stay open, where tests on the kernel notice
  * them. Two at a time would print into each other.
+ *
+ * @param kernel another kernel than the one that `args` name
  */
-export async function runHere(args: readonly string[]): Promise<Ended> {
+export async function runHere(args: readonly string[], kernel?: Kernel): Promise<Ended> {
   const printed = { stdout: '', stderr: '' };
   const spies = (['stdout', 'stderr'] as const).map((name) =>
     vi.spyOn(process[name], 'write').mockImplementation((text) => {
@@ -17,7 +20,7 @@ export async function runHere(args: readonly string[]): Promise<Ended> {
     }),
   );
   try {
-    return { status: await run(args), ...printed };
+    return { status: await run(args, kernel), ...printed };
   } finally {
     for (const spy of spies) {
       spy.mockRestore();
@@ -26,8 +29,8 @@ export async function runHere(args: readonly string[]): Promise<Ended> {
 }
 
 /** The output of a command that must succeed without a word on stderr. */
-export async function printed(args: readonly string[]): Promise<string> {
-  const { status, stdout, stderr } = await runHere(args);
+export async function printed(args: readonly string[], kernel?: Kernel): Promise<string> {
+  const { status, stdout, stderr } = await runHere(args, kernel);
   expect({ status, stderr }, args.join(' ')).toEqual({ status: 0, stderr: '' });
   return stdout;
 }

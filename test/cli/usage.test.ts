@@ -53,7 +53,7 @@ describe('wrong usage ends with status 2, one line on stderr, and nothing on std
       'the object has no map "constructor"; it has tenant_zero, tenant_one, tenants, flows, events, .rodata, .bss',
     ],
     [
-      ['load', demo, '--plan', '--max-entries', '.bss=2'],
+      ['load', demo, '--plan', '--kernel', 'memory', '--max-entries', '.bss=2'],
       'data section ".bss" has one entry, its contents',
     ],
     [
@@ -178,7 +178,7 @@ describe('a reader that goes away', () => {
     `inspect --json ${objectPath('maps/many')}`,
     `inspect --diagram ${demo}`,
     'load --help',
-    `load --plan ${demo}`,
+    `load --plan --kernel memory ${demo}`,
   ])('is no failure of skep %s, and nothing is said about it', (command) => {
     // `true` has ended long before there is anything to read.
     const { stderr } = shell(`{ $SKEP ${command}; echo "status $?" >&2; } | true`);

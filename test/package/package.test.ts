@@ -124,4 +124,41 @@ describe('the package', () => {
     expect(shown.status, shown.stderr).toBe(0);
     expect(JSON.parse(shown.stdout).maps).toHaveLength(5);
   });
+
+  it('has a kernel for tests in `skep/testing`, for which the shim is not needed', () => {
+    expect(existsSync(join(installed, 'native'))).toBe(false);
+    const code = [
+      "import { HashMap, load, ObjectFile } from 'skep';",
+      "import { MemoryKernel } from 'skep/testing';",
+      'const kernel = new MemoryKernel();',
+      'const app = load(ObjectFile.open(process.argv[1]), { kernel });',
+      "const found = HashMap.openPinned('/sys/fs/bpf/flows', undefined, { kernel });",
+      'console.log(app.maps.size, found.info().keySize, kernel.paths().join());',
+    ].join('\n');
+    expect(run(code, OBJECT)).toMatchObject({
+      status: 0,
+      stdout: '7 16 /sys/fs/bpf/flows,/sys/fs/bpf/tenants\n',
+      stderr: '',
+    });
+  });
+
+  it('has types for every way to import it', () => {
+    const { exports } = JSON.parse(readFileSync(join(installed, 'package.json'), 'utf8'));
+    for (const target of Object.values<string | Record<string, string>>(exports)) {
+      for (const path of typeof target === 'string' ? [target] : Object.values(target)) {
+        expect(existsSync(join(installed, path)), path).toBe(true);
+      }
+    }
+  });
+
+  it('has a command that works without the shim on a kernel of its own', () => {
+    const { bin } = JSON.parse(readFileSync(join(installed, 'package.json'), 'utf8'));
+    const loaded = spawnSync(
+      process.execPath,
+      [join(installed, bin.skep), 'load', OBJECT, '--kernel', 'memory', '--json'],
+      { encoding: 'utf8' },
+    );
+    expect(loaded.status, loaded.stderr).toBe(0);
+    expect(JSON.parse(loaded.stdout).maps).toHaveLength(7);
+  });
 });

@@ -15,6 +15,7 @@ const LARGEST_ALLOCATION = 1 << 22;
 const HASH_ELEMENT_BYTES = 48;
 /** `PCPU_MIN_UNIT_SIZE`: the largest value that one CPU can have. */
 const LARGEST_PER_CPU = 32 << 10;
+const MOST_BUCKETS = 2 ** 31;
 const INT_MAX = 0x7fff_ffff;
 /** Bytes of a prefix: 1 to 256, behind its length of 4. */
 const SHORTEST_PREFIX_KEY = 5;
@@ -70,7 +71,11 @@ const HASH_CHECK: Check = (map) => {
   if (map.keySize + map.valueSize >= LARGEST_ALLOCATION - HASH_ELEMENT_BYTES) {
     return -ERRNO.E2BIG;
   }
-  return perCpu && alignUp(map.valueSize, 8) > LARGEST_PER_CPU ? -ERRNO.E2BIG : 0;
+  if (perCpu && alignUp(map.valueSize, 8) > LARGEST_PER_CPU) {
+    return -ERRNO.E2BIG;
+  }
+  // Buckets are a power of two of 32 bits.
+  return map.maxEntries > MOST_BUCKETS ? -ERRNO.E2BIG : 0;
 };
 
 const ARRAY_CHECK: Check = (map) => {

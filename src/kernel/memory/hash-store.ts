@@ -17,6 +17,8 @@ interface Entry {
   place: number;
 }
 
+/** So many arguments a call takes for sure. */
+const CALL_ARGUMENTS = 4096;
 /** Below this many places the list is not worth tidying. */
 const SMALL = 64;
 
@@ -213,5 +215,12 @@ export class HashStore extends Store {
 
 /** A key as a string: a character a byte. */
 export function nameOf(key: Uint8Array): string {
-  return String.fromCharCode(...key);
+  if (key.length <= CALL_ARGUMENTS) {
+    return String.fromCharCode(...key);
+  }
+  let name = '';
+  for (let at = 0; at < key.length; at += CALL_ARGUMENTS) {
+    name += String.fromCharCode(...key.subarray(at, at + CALL_ARGUMENTS));
+  }
+  return name;
 }

@@ -9,6 +9,7 @@
 import type { SyscallError } from '../../errors.ts';
 import { Btf } from '../../obj/btf/btf.ts';
 import { checkBtf } from '../../obj/btf/check.ts';
+import { sizeOfType } from '../../obj/btf/layout.ts';
 import { ERRNO } from '../../uapi/errno.ts';
 import { BPF_F } from '../../uapi/map-flags.ts';
 import { BPF_MAP_TYPE, mapTypeName } from '../../uapi/map-types.ts';
@@ -33,7 +34,7 @@ import { Machine, type MachineOptions } from './machine.ts';
 import { type BtfObject, type InnerMeta, MapObject } from './objects.ts';
 import { PerfEventObject } from './perf-event.ts';
 import { RingStore } from './ring-store.ts';
-import { EventStore } from './slot-stores.ts';
+import { EventStore, ObjectStore } from './slot-stores.ts';
 import { checkTypes } from './value-types.ts';
 import { MemoryWatch } from './watch.ts';
 
@@ -47,7 +48,7 @@ export interface MemoryKernelOptions extends Partial<MachineOptions> {
 }
 
 /** A handle to a map, or its descriptor. */
-export type FdLike = number | { readonly fd: number };
+export type MapLike = number | { readonly fd: number; readonly kernel?: Kernel };
 
 const EVERYTHING: readonly Capability[] = ['CAP_BPF', 'CAP_SYS_ADMIN'];
 const PAGE_BYTES = 4096;
@@ -62,6 +63,8 @@ const INFO = 'BPF_OBJ_GET_INFO_BY_FD';
  */
 export class MemoryKernel implements Kernel {
   readonly name = 'memory';
+  /** @internal */
+  readonly self = this;
   readonly #machine: Machine;
   readonly #capabilities: ReadonlySet<Capability>;
   readonly #descriptors = new Descriptors();
@@ -127,13 +130,13 @@ export class MemoryKernel implements Kernel {
    *
    * @param map a handle, or its descriptor
    */
-  produce(map: FdLike, record: Uint8Array): boolean {
-    return this.#ring(map).output(record);
+  produce(map: MapLike, record: Uint8Array): boolean {
+    return this.#ring(map, BPF_MAP_TYPE.RINGBUF).output(record);
   }
 
   /** Does what `bpf_user_ringbuf_drain` does in a program: the records that user space sent. */
-  drain(map: FdLike): Uint8Array[] {
-    return this.#ring(map).drain();
+  drain(map: MapLike): Uint8Array[] {
+    return this.#ring(map, BPF_MAP_TYPE.USER_RINGBUF).drain();
   }
 
   /**
@@ -142,30 +145,45 @@ export class MemoryKernel implements Kernel {
    *
    * @throws SyscallError `ENOENT` if nobody listens for that CPU
    */
-  outputEvent(map: FdLike, cpu: number, record: Uint8Array): void {
-    const fd = numberOf(map);
-    const { store } = this.#map(fd).map;
+  outputEvent(map: MapLike, cpu: number, record: Uint8Array): void {
+    const { store, what } = this.#asked(map);
     if (!(store instanceof EventStore)) {
-      throw new TypeError(`the map at file descriptor ${fd} is no perf event array`);
+      throw new TypeError(`the ${what} is no perf event array`);
     }
     const event = store.event(cpu);
     if (event === undefined) {
-      throw refused('bpf_perf_event_output', ERRNO.ENOENT, `CPU ${cpu} of ${describeMap(fd)}`);
+      throw refused('bpf_perf_event_output', ERRNO.ENOENT, `CPU ${cpu} of the ${what}`);
     }
     event.output(record);
   }
 
-  /** Does what `bpf_map_update_elem` does in a program, which a frozen map does not refuse. */
-  updateAsProgram(map: FdLike, key: Uint8Array, value: Uint8Array, flags = 0): void {
-    const fd = numberOf(map);
-    const { map: object } = this.#map(fd);
+  /**
+   * Does what `bpf_map_update_elem` does in a program, which a frozen map does not refuse.
+   *
+   * @param value all CPUs' values, one behind the other, in per-CPU maps
+   * @throws SyscallError as the helper answers; `EACCES` where programs may only read
+   */
+  updateAsProgram(map: MapLike, key: Uint8Array, value: Uint8Array, flags = 0): void {
+    const { map: object, what } = this.#asked(map);
     const command = 'bpf_map_update_elem';
     if ((object.flags & BPF_F.RDONLY_PROG) !== 0) {
-      throw refused(command, ERRNO.EACCES, describeMap(fd), 'programs may only read it');
+      throw refused(command, ERRNO.EACCES, what, 'programs may only read it');
     }
+    if (object.store instanceof ObjectStore || object.store instanceof EventStore) {
+      throw refused(command, ERRNO.EINVAL, what, 'programs cannot put objects into maps');
+    }
+    checkMemory(key, object.attributes.keySize, 'the key');
+    checkMemory(value, movedBytes(object.attributes, this.possibleCpus()), 'the value');
     const result = object.store.update(key, value, flags);
     if (result < 0) {
-      throw refused(command, -result, describeMap(fd));
+      throw refused(command, -result, what);
+    }
+  }
+
+  /** Ends the process: its descriptors are closed, whatever their handles think of it. */
+  exit(): void {
+    for (const fd of this.openDescriptors()) {
+      this.close(fd);
     }
   }
 
@@ -205,8 +223,14 @@ export class MemoryKernel implements Kernel {
     if (typeof special === 'number') {
       throw refuse(-special);
     }
-    const access = accessOf(map.flags);
-    return this.#descriptors.add(this.#machine.addMap(map, { btf, special, inner }), access);
+    let added: MapObject;
+    try {
+      added = this.#machine.addMap(map, { btf, special, inner });
+    } catch (cause) {
+      // More memory than a buffer can have.
+      throw cause instanceof RangeError ? refuse(ERRNO.ENOMEM) : cause;
+    }
+    return this.#descriptors.add(added, accessOf(map.flags));
   }
 
   duplicate(fd: number): number {
@@ -376,6 +400,10 @@ export class MemoryKernel implements Kernel {
     try {
       types = Btf.parse(copy);
       checkBtf(types);
+      for (const array of types.idsOfKind('array')) {
+        // The kernel wants the size of each to fit 32 bits.
+        sizeOfType(types, array);
+      }
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause);
       throw refused('BPF_BTF_LOAD', ERRNO.EINVAL, 'BTF', reason, cause);
@@ -464,11 +492,22 @@ export class MemoryKernel implements Kernel {
     }
   }
 
-  #ring(map: FdLike): RingStore {
-    const fd = numberOf(map);
-    const { store } = this.#map(fd).map;
-    if (!(store instanceof RingStore)) {
-      throw new TypeError(`the map at file descriptor ${fd} is no ring buffer`);
+  /** The map of a handle, which must be of this process. */
+  #asked(map: MapLike) {
+    const fd = typeof map === 'number' ? map : map.fd;
+    const kernel = typeof map === 'number' ? undefined : map.kernel;
+    // A kernel with faults in front of this one has everything of it, its identity included.
+    if (kernel !== undefined && (kernel as { readonly self?: unknown }).self !== this) {
+      throw new TypeError('the handle is of another kernel, or of another process of this one');
+    }
+    const object = this.#map(fd).map;
+    return { map: object, store: object.store, what: describeMap(fd) };
+  }
+
+  #ring(map: MapLike, type: number): RingStore {
+    const { store, map: object, what } = this.#asked(map);
+    if (!(store instanceof RingStore) || object.attributes.type !== type) {
+      throw new TypeError(`the ${what} is no ${mapTypeName(type)}`);
     }
     return store;
   }
@@ -522,10 +561,6 @@ export class MemoryKernel implements Kernel {
 const ACCESSES: readonly PinAccess[] = ['read-write', 'read-only', 'write-only'];
 /** The machine that the options of a further process stand for. */
 const machines = new WeakMap<object, Machine>();
-
-function numberOf(map: FdLike): number {
-  return typeof map === 'number' ? map : map.fd;
-}
 
 function newMachine(options: MemoryKernelOptions): Machine {
   const { cpus = 2, pageSize = PAGE_BYTES, littleEndian = true } = options;
