@@ -9,8 +9,9 @@ import { alignUp } from '../bytes/align.ts';
 import { BPF_CMD, commandName } from '../uapi/commands.ts';
 import { ERRNO } from '../uapi/errno.ts';
 import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
+import { checkRoom } from './check-room.ts';
 import type { BatchCursor, MapInfo } from './kernel.ts';
-import { type AttributeBlock, checkRoom, type EntryBlock, STAGED_BYTES } from './linux-memory.ts';
+import { type AttributeBlock, type EntryBlock, STAGED_BYTES } from './linux-memory.ts';
 import { refused } from './refused.ts';
 
 /** How much the kernel moves for one entry of a map. */

@@ -4,6 +4,7 @@
  * reads or writes never gets a pointer, or is not copied.
  */
 
+import { checkRoom, checkView, tooShort } from './check-room.ts';
 import type { Native } from './native.ts';
 
 const TWO_32 = 0x1_0000_0000;
@@ -77,10 +78,7 @@ export class AttributeBlock {
       this.#setAddress(offset, 0);
       return;
     }
-    checkView(view, what);
-    if (view.byteLength < needed) {
-      throw tooShort(view.byteLength, needed, what);
-    }
+    checkRoom(view, needed, what);
     const buffer = view.buffer;
     if (!(buffer instanceof ArrayBuffer)) {
       throw new TypeError(`${what} lies in shared memory; the kernel needs memory of one thread`);
@@ -201,28 +199,4 @@ export class EntryBlock {
     this.#words[word + this.#low] = address % TWO_32;
     this.#words[word + this.#high] = Math.floor(address / TWO_32);
   }
-}
-
-/**
- * Refuses what has no room for bytes to be copied; detached views never have.
- *
- * @throws RangeError if it is shorter; TypeError if it is no view
- */
-export function checkRoom(view: Uint8Array, needed: number, what: string): void {
-  checkView(view, what);
-  // Not its byteLength, which V8 calls a function for.
-  if (view.length < needed) {
-    throw tooShort(view.length, needed, what);
-  }
-}
-
-/** Not only for the types' sake: what merely looks like a view could name any address. */
-function checkView(view: Uint8Array, what: string): void {
-  if (!(view instanceof Uint8Array)) {
-    throw new TypeError(`${what} is no Uint8Array`);
-  }
-}
-
-function tooShort(length: number, needed: number, what: string): RangeError {
-  return new RangeError(`${what} has ${length} bytes, the kernel moves ${needed}`);
 }

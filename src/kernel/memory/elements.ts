@@ -6,7 +6,7 @@
  */
 
 import { ERRNO } from '../../uapi/errno.ts';
-import { checkMemory } from '../checked-memory.ts';
+import { checkRoom } from '../check-room.ts';
 import type { BatchCursor, PinAccess } from '../kernel.ts';
 import { refused } from '../refused.ts';
 import { indexOf } from './array-store.ts';
@@ -85,7 +85,7 @@ export class MemoryElements {
   delete(fd: number, key: Uint8Array): boolean {
     const command = 'BPF_MAP_DELETE_ELEM';
     const { map, access } = this.#context.map(fd);
-    checkMemory(key, map.attributes.keySize, 'the key');
+    checkRoom(key, map.attributes.keySize, 'the key');
     checkWritable(map, access, command, fd);
     return this.#found(map.store.delete(keyOf(map, key)), command, fd);
   }
@@ -95,9 +95,9 @@ export class MemoryElements {
     const { map, access } = this.#context.map(fd);
     const { keySize } = map.attributes;
     if (key !== null) {
-      checkMemory(key, keySize, 'the key');
+      checkRoom(key, keySize, 'the key');
     }
-    checkMemory(next, keySize, 'the next key');
+    checkRoom(next, keySize, 'the next key');
     if (access === 'write-only') {
       throw refused(command, ERRNO.EPERM, describeMap(fd));
     }
@@ -171,17 +171,17 @@ export class MemoryElements {
       );
     }
     if (key !== null) {
-      checkMemory(key, keySize, 'the key');
+      checkRoom(key, keySize, 'the key');
     }
-    checkMemory(value, movedBytes(open.map.attributes, this.#context.cpus), 'the value');
+    checkRoom(value, movedBytes(open.map.attributes, this.#context.cpus), 'the value');
     return open;
   }
 
   #batch(fd: number, keys: Uint8Array, values: Uint8Array, count: number): OpenMap {
     const open = this.#context.map(fd);
-    checkMemory(keys, open.map.attributes.keySize * count, 'the keys');
+    checkRoom(keys, open.map.attributes.keySize * count, 'the keys');
     const valueBytes = movedBytes(open.map.attributes, this.#context.cpus);
-    checkMemory(values, valueBytes * count, 'the values');
+    checkRoom(values, valueBytes * count, 'the values');
     return open;
   }
 

@@ -13,7 +13,7 @@ import { sizeOfType } from '../../obj/btf/layout.ts';
 import { ERRNO } from '../../uapi/errno.ts';
 import { BPF_F } from '../../uapi/map-flags.ts';
 import { BPF_MAP_TYPE, mapTypeName } from '../../uapi/map-types.ts';
-import { checkMemory } from '../checked-memory.ts';
+import { checkRoom } from '../check-room.ts';
 import type {
   BatchCursor,
   FileSystemKind,
@@ -172,8 +172,8 @@ export class MemoryKernel implements Kernel {
     if (object.store instanceof ObjectStore || object.store instanceof EventStore) {
       throw refused(command, ERRNO.EINVAL, what, 'programs cannot put objects into maps');
     }
-    checkMemory(key, object.attributes.keySize, 'the key');
-    checkMemory(value, movedBytes(object.attributes, this.possibleCpus()), 'the value');
+    checkRoom(key, object.attributes.keySize, 'the key');
+    checkRoom(value, movedBytes(object.attributes, this.possibleCpus()), 'the value');
     const result = object.store.update(key, value, flags);
     if (result < 0) {
       throw refused(command, -result, what);
@@ -394,7 +394,7 @@ export class MemoryKernel implements Kernel {
 
   loadBtf(bytes: Uint8Array): number {
     this.#require('CAP_BPF', 'BPF_BTF_LOAD', 'BTF');
-    checkMemory(bytes, bytes.length, 'BTF');
+    checkRoom(bytes, bytes.length, 'BTF');
     const copy = bytes.slice();
     let types: Btf;
     try {
