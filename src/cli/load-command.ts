@@ -1,6 +1,7 @@
 /** `skep load`: creates, fills and pins the maps of an object, or prints how it would. */
 
 import { endianness } from 'node:os';
+import { nearest } from '../bytes/nearest.ts';
 import { KernelUnavailableError } from '../errors.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import { type LoadedObject, load } from '../loader/load.ts';
@@ -11,7 +12,6 @@ import type { Machine } from '../loader/shapes.ts';
 import { describeStep, type StepEvent } from '../loader/steps.ts';
 import { type KernelChoice, machineCpus } from './kernel-choice.ts';
 import { loadDocument, planDocument, reusedMaps } from './load-document.ts';
-import { nearest } from './nearest.ts';
 import { naming } from './object-errors.ts';
 import type { LoadCommandOptions } from './program.ts';
 import { warn } from './report-error.ts';

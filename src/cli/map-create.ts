@@ -1,5 +1,6 @@
 /** `skep map create`: a map without an object, pinned where it can be found again. */
 
+import { nearest } from '../bytes/nearest.ts';
 import { SyscallError } from '../errors.ts';
 import type { Kernel, MapAttributes } from '../kernel/kernel.ts';
 import { createMap, kernelName, takesTypes } from '../maps/create-map.ts';
@@ -12,7 +13,6 @@ import type { KernelChoice } from './kernel-choice.ts';
 import { shownMap } from './kernel-map.ts';
 import { openRaw, titleOf } from './map-place.ts';
 import type { CreateCommandOptions } from './map-program.ts';
-import { nearest } from './nearest.ts';
 import { print, printable, printJson } from './terminal.ts';
 import { encodeTypes, parseTypeWord, type WordType } from './type-words.ts';
 import { parseMapWord, parseU32, UsageError } from './usage.ts';

@@ -1,5 +1,6 @@
 /** `skep map watch`: the records of a ring buffer or perf event array, as programs send them. */
 
+import { nearest } from '../bytes/nearest.ts';
 import type { Codec } from '../codec/codec.ts';
 import { codecOf } from '../codec/from-btf.ts';
 import { toJson } from '../codec/json.ts';
@@ -13,9 +14,9 @@ import { RingBuffer } from '../maps/ring-buffer.ts';
 import { handleOf } from '../maps/standalone.ts';
 import type { BtfKindName } from '../obj/btf/types.ts';
 import { BPF_MAP_TYPE, mapTypeName } from '../uapi/map-types.ts';
+import type { KernelChoice } from './kernel-choice.ts';
 import { openReference } from './map-place.ts';
 import type { WatchOptions } from './map-program.ts';
-import { nearest } from './nearest.ts';
 import { naming } from './object-errors.ts';
 import { warn } from './report-error.ts';
 import { print } from './terminal.ts';
@@ -43,10 +44,14 @@ const NAMED_KINDS: readonly BtfKindName[] = ['struct', 'union', 'typedef'];
  * @throws CommandError for maps without records
  * @throws UsageError for types that do not exist
  */
-export async function watchMap(words: readonly string[], options: WatchOptions): Promise<void> {
+export async function watchMap(
+  kernel: KernelChoice,
+  words: readonly string[],
+  options: WatchOptions,
+): Promise<void> {
   const reference = parseMapReference(words, 0).map;
   // Its reader writes how far it has come.
-  const map = openRecords(openReference(reference, 'read-write'), options);
+  const map = openRecords(openReference(kernel.open(), reference, 'read-write'), options);
   const abort = new AbortController();
   const end = () => abort.abort();
   process.once('SIGINT', end).once('SIGTERM', end);
@@ -78,13 +83,17 @@ async function printRecords(
       throw error;
     }
     let text = '';
-    left -= map.consume(
-      (record) => {
-        text += `${JSON.stringify(toJson(record))}\n`;
-      },
-      { limit: Math.min(left, PORTION_RECORDS) },
-    );
-    print(text);
+    try {
+      left -= map.consume(
+        (record) => {
+          text += `${JSON.stringify(toJson(record))}\n`;
+        },
+        { limit: Math.min(left, PORTION_RECORDS) },
+      );
+    } finally {
+      // Taken is taken, though a record behind these does not fit the type.
+      print(text);
+    }
     // A turn of the event loop, in which a closed pipe and signals are noticed.
     await new Promise((resolve) => setImmediate(resolve));
   }
