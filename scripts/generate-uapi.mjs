@@ -1,14 +1,15 @@
-// Writes src/uapi/*.ts: the constants of bpf(2) and BTF as tables, read from the kernel's headers.
+// Writes src/uapi/*.ts: the constants of bpf(2), BTF and instructions as tables, read from the
+// kernel's headers.
 //
 //   node scripts/generate-uapi.mjs PATH/TO/bpf.h [ASM_GENERIC]
 //
 // PATH/TO/bpf.h is include/uapi/linux/bpf.h inside a copy of libbpf (the crate `libbpf-sys` ships
-// one as libbpf/include/uapi/linux/bpf.h). btf.h is read from beside it, the version from that
-// copy's src/libbpf_version.h. ASM_GENERIC is the folder with errno.h and errno-base.h
+// one as libbpf/include/uapi/linux/bpf.h). btf.h and bpf_common.h are read from beside it, the version
+// from that copy's src/libbpf_version.h. ASM_GENERIC is the folder with errno.h and errno-base.h
 // (default /usr/include/asm-generic), which x86-64 and arm64 share.
 //
 // Only what these headers use is understood: enumerators and object-like #defines whose value is a
-// number, a shift of numbers or an earlier name. Everything else is an error, not a guess.
+// number, a shift of numbers, an earlier name or a union of bits. Everything else is an error, not a guess.
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -49,9 +50,12 @@ function withoutComments(text) {
  * The value of a constant expression as these headers write them.
  * @param {string} expression
  * @param {readonly Constant[]} known
+ * @returns {number}
  */
 function evaluate(expression, known) {
   const text = expression.trim().replace(/^\((.*)\)$/, '$1');
+  const bits = text.split('|');
+  if (bits.length > 1) return bits.reduce((sum, bit) => sum | evaluate(bit, known), 0);
   const shift = /^(\d+)U?\s*<<\s*(\d+)$/.exec(text);
   if (shift !== null) return Number(shift[1]) * 2 ** Number(shift[2]);
   if (/^(0x[0-9a-f]+|\d+)$/i.test(text)) return Number(text);
@@ -96,6 +100,22 @@ function defines(header, wanted) {
   }
   if (constants.length === 0) throw new Error(`no #define matches ${wanted}`);
   return constants;
+}
+
+/**
+ * The object-like macros with these names, in this order; all must be there.
+ * @param {string} header
+ * @param {string} prefix of every name
+ * @param {string} names separated by spaces
+ */
+function listed(header, prefix, names) {
+  const wanted = names.split(' ').map((name) => prefix + name);
+  const found = defines(header, new RegExp(`^(${wanted.join('|')})$`));
+  return wanted.map((name) => {
+    const constant = found.find((one) => one.name === name);
+    if (constant === undefined) throw new Error(`no #define of ${name}`);
+    return constant;
+  });
 }
 
 /**
@@ -367,6 +387,87 @@ export function btfKindName(kind: number): string {
 }
 
 /**
+ * @param {Banner} banner
+ * @param {string} header bpf_common.h and bpf.h
+ */
+function opcodes(banner, header) {
+  const hex = (/** @type {number} */ value) => `0x${value.toString(16)}`;
+  /** @param {string} name @param {string} names @param {string} [prefix] */
+  const table = (name, names, prefix = 'BPF_') =>
+    objectTable(name, prefix, listed(header, prefix, names), hex);
+  return `${banner.uapi('The parts of instructions: bpf_common.h and bpf.h of include/uapi/linux.')}
+/** The class of an instruction: the lowest 3 bits of its opcode. */
+${table('BPF_CLASS', 'LD LDX ST STX ALU JMP JMP32 ALU64')}
+/** The size of a load or store: bits 3 and 4 of its opcode. */
+${table('BPF_SIZE', 'W H B DW')}
+/** The mode of a load or store: the highest 3 bits of its opcode. */
+${table('BPF_MODE', 'IMM ABS IND MEM MEMSX ATOMIC')}
+/** Where the second operand of arithmetic or a jump comes from, bit 3: a number (K), a register (X). */
+${table('BPF_SRC', 'K X')}
+/** The operation of arithmetic: the highest 4 bits of its opcode. */
+${table('BPF_ALU_OP', 'ADD SUB MUL DIV OR AND LSH RSH NEG MOD XOR MOV ARSH END')}
+/** The operation of a jump: the highest 4 bits of its opcode. */
+${table('BPF_JMP_OP', 'JA JEQ JGT JGE JSET JNE JSGT JSGE CALL EXIT JLT JLE JSLT JSLE JCOND')}
+/** The operation of an atomic access: its immediate. FETCH is a bit that goes with the first four. */
+${table('BPF_ATOMIC_OP', 'ADD OR AND XOR FETCH XCHG CMPXCHG LOAD_ACQ STORE_REL')}
+/** What the source register of a 64-bit load of a number says about the number. */
+${table('BPF_PSEUDO', 'MAP_FD MAP_VALUE BTF_ID FUNC MAP_IDX MAP_IDX_VALUE', 'BPF_PSEUDO_')}
+/** What the source register of a call says about its target; 0 is a helper. */
+${table('BPF_PSEUDO_CALLS', 'CALL KFUNC_CALL', 'BPF_PSEUDO_')}`;
+}
+
+/**
+ * @param {Banner} banner
+ * @param {string} header
+ */
+function helpers(banner, header) {
+  /** @type {Constant[]} */
+  const constants = [];
+  for (const [, name = '', value] of header.matchAll(/\bFN\((\w+), (\d+), ##ctx\)/g)) {
+    constants.push({ name, value: Number(value) });
+  }
+  if (constants.length === 0) throw new Error('no list of helpers');
+  return `${banner.uapi('The helper functions: ___BPF_FUNC_MAPPER of include/uapi/linux/bpf.h.')}
+/** The number of each helper by its name, without \`bpf_\`. */
+${objectTable('BPF_FUNC', '', constants)}
+const NAMES: readonly string[] = [
+${nameRows(constants, (name) => name)}];
+
+/**
+ * The name of a helper as the kernel's log and bpftool print it: \`bpf_map_lookup_elem\`; undefined for
+ * a number that this table does not have. Helper 0 is \`bpf_unspec\`, which no program may call.
+ */
+export function helperName(number: number): string | undefined {
+  const name = NAMES[number];
+  return name === undefined ? undefined : \`bpf_\${name}\`;
+}
+`;
+}
+
+/**
+ * @param {Banner} banner
+ * @param {string} header
+ */
+function coreKinds(banner, header) {
+  const prefix = 'BPF_CORE_';
+  const constants = enumerators(header, 'BPF_CORE_FIELD_BYTE_OFFSET');
+  return `${banner.uapi('What CO-RE relocations ask for: enum bpf_core_relo_kind of include/uapi/linux/bpf.h.')}
+/** The kinds of CO-RE relocations by the kernel's names, without \`${prefix}\`. */
+${objectTable('BPF_CORE', prefix, constants)}
+const NAMES = Object.freeze([
+${nameRows(constants, lowerCase(prefix))}] as const);
+
+/** The name of a kind of CO-RE relocation. */
+export type CoreKindName = (typeof NAMES)[number];
+
+/** The name of a kind, \`field_byte_offset\`; undefined for a number that this table does not have. */
+export function coreKindName(kind: number): CoreKindName | undefined {
+  return NAMES[kind];
+}
+`;
+}
+
+/**
  * The first lines of every generated file.
  * @param {string} bpfHeader
  * @returns {Banner}
@@ -398,7 +499,8 @@ function main() {
   }
   const banner = banners(bpfHeader);
   const bpf = withoutComments(readFileSync(bpfHeader, 'utf8'));
-  const btf = withoutComments(readFileSync(join(dirname(bpfHeader), 'btf.h'), 'utf8'));
+  const beside = (/** @type {string} */ file) =>
+    withoutComments(readFileSync(join(dirname(bpfHeader), file), 'utf8'));
   const files = {
     'map-types.ts': mapTypes(banner, bpf),
     'program-types.ts': programTypes(banner, bpf),
@@ -406,7 +508,10 @@ function main() {
     'commands.ts': commands(banner, bpf),
     'map-flags.ts': mapFlags(banner, bpf),
     'errno.ts': errors(banner, asmGeneric),
-    'btf-kinds.ts': btfKinds(banner, btf),
+    'btf-kinds.ts': btfKinds(banner, beside('btf.h')),
+    'opcodes.ts': opcodes(banner, `${beside('bpf_common.h')}\n${bpf}`),
+    'helpers.ts': helpers(banner, bpf),
+    'core-kinds.ts': coreKinds(banner, bpf),
   };
   // Written only when all could be made, so that an unexpected header leaves no mixture behind.
   for (const [file, text] of Object.entries(files)) writeFileSync(join(OUTPUT, file), text);

@@ -13,6 +13,9 @@ export {
 } from '../errors.ts';
 export { Btf } from './btf/btf.ts';
 export { checkBtf } from './btf/check.ts';
+export { BtfExt, type CoreRelocation } from './btf/ext.ts';
+export { type SourceLine, SourceLines } from './btf/ext-lines.ts';
+export { InfoRecords } from './btf/ext-records.ts';
 export { resolveType, sizeOfType, skipModifiers } from './btf/layout.ts';
 export { spellType } from './btf/spell.ts';
 export type {
@@ -45,6 +48,18 @@ export {
   type Inspection,
   inspect,
 } from './inspection.ts';
+export {
+  type DisassembledInstruction,
+  disassemble,
+  disassembleInstruction,
+  type NameOperand,
+} from './instructions/disassemble.ts';
+export { type Instruction, Instructions } from './instructions/instructions.ts';
+export { type ListedInstruction, listProgram } from './instructions/listing.ts';
+export { type Operation, type OperationName, operationOf } from './instructions/operation.ts';
+export { type LinkedFunction, type LinkedProgram, linkProgram } from './link.ts';
 export type { MapDefinition, MapSlot } from './map-definition.ts';
 export { ObjectFile, type ParseOptions } from './object.ts';
 export type { ProgramDefinition } from './programs.ts';
+export type { LinkedRelocation, RelocationTarget } from './relocations.ts';
+export type { Extern } from './relocations-externs.ts';

@@ -7,6 +7,8 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { SkepError } from '../../src/errors.ts';
 import { inspect } from '../../src/obj/inspection.ts';
+import { listProgram } from '../../src/obj/instructions/listing.ts';
+import { linkProgram } from '../../src/obj/link.ts';
 import { ObjectFile } from '../../src/obj/object.ts';
 import { fixtureBytes } from '../support/fixtures.ts';
 
@@ -20,6 +22,9 @@ const BASES = [
   'legacy/bpf-map-def',
   'maps/flavour-keys',
   'programs/several-per-section',
+  'programs/linking',
+  'programs/core',
+  'programs/exception-callback.eb',
 ].map((name) => fixtureBytes(`objects/${name}.bpf.o`));
 
 /** Values that break arithmetic and bounds more often than random ones. */
@@ -69,7 +74,11 @@ it('gives an object or a typed error for damaged objects', () => {
       fc.array(edit, { minLength: 1, maxLength: 4 }),
       (base, edits) => {
         try {
-          inspect(ObjectFile.parse(damage(base, edits)));
+          const object = ObjectFile.parse(damage(base, edits));
+          inspect(object);
+          for (const program of object.programs.keys()) {
+            listProgram(linkProgram(object, program));
+          }
         } catch (error) {
           expect(error).toBeInstanceOf(SkepError);
         }

@@ -51,6 +51,7 @@ const ACCEPTED: Readonly<Record<string, string>> = {
   'legacy/': 'the legacy section `maps` is read, as by cilium/ebpf',
   'maps/hidden': 'maps may be hidden',
   'maps/ulong-members': 'every number may be given by __ulong',
+  'programs/calls-outside-text': 'functions are called wherever they are',
   'programs/static-outside-text': 'static functions are subprograms wherever they are',
 };
 

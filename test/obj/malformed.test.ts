@@ -7,6 +7,7 @@ import { describe, expect, it } from 'vitest';
 import { MapDefinitionError, ObjectError, SkepError } from '../../src/errors.ts';
 import { ObjectFile } from '../../src/loader/object-file.ts';
 import { inspect } from '../../src/obj/inspection.ts';
+import { linkProgram } from '../../src/obj/link.ts';
 import { filesBelow, fixtureBytes, fixtureJson } from '../support/fixtures.ts';
 
 interface Entry {
@@ -26,9 +27,14 @@ function parse(entry: Entry): ObjectFile {
   return ObjectFile.parse(fixtureBytes(`malformed/${entry.file}`), { file: entry.file });
 }
 
+/** Reading all of it, the code of every program included, which opening alone does not look at. */
 function refusal(entry: Entry): unknown {
   try {
-    inspect(parse(entry));
+    const object = parse(entry);
+    inspect(object);
+    for (const program of object.programs.keys()) {
+      linkProgram(object, program);
+    }
   } catch (error) {
     return error;
   }

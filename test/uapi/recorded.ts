@@ -19,6 +19,8 @@ interface Recorded {
       | 'attachTypes'
       | 'mapFlags'
       | 'updateFlags'
+      | 'helpers'
+      | 'coreKinds'
       | 'btfKinds',
       Readonly<Record<string, number>>
     >

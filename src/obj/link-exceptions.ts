@@ -1,0 +1,68 @@
+/**
+ * Exception callbacks: a program may name a function that the kernel calls when the program throws
+ * (`bpf_throw`). No instruction refers to it; a tag on the program does.
+ *
+ * Rules: libbpf's `bpf_prog_assign_exc_cb`. The tag is `exception_callback:NAME`, a `decl_tag` of the
+ * program's function in BTF (`__exception_cb` of the kernel's selftests).
+ */
+
+import { ObjectError } from '../errors.ts';
+import { BTF_KIND } from '../uapi/btf-kinds.ts';
+import type { Btf } from './btf/btf.ts';
+import type { CodeFunction } from './link-functions.ts';
+import type { ObjectCode } from './relocations-code.ts';
+
+const TAG = 'exception_callback:';
+
+/** Names of callbacks by the name of the tagged function. */
+type Tags = ReadonlyMap<string, readonly string[]>;
+
+const tags = new WeakMap<Btf, Tags>();
+
+function tagsOf(btf: Btf): Tags {
+  const known = tags.get(btf);
+  if (known !== undefined) {
+    return known;
+  }
+  const found = new Map<string, string[]>();
+  for (const id of btf.idsOfKind('decl_tag')) {
+    const name = btf.nameOf(id);
+    const tagged = btf.sizeOrType(id);
+    if (name.startsWith(TAG) && btf.kindOf(tagged) === BTF_KIND.FUNC) {
+      const program = btf.nameOf(tagged);
+      found.set(program, [...(found.get(program) ?? []), name.slice(TAG.length)]);
+    }
+  }
+  tags.set(btf, found);
+  return found;
+}
+
+/**
+ * The function that a program's tag names; undefined if there is no tag, or more than one (which the
+ * kernel refuses).
+ *
+ * @throws ObjectError `ERR_SKEP_PROGRAM` if there is no such global function in `.text`
+ */
+export function exceptionCallback(
+  code: ObjectCode,
+  program: CodeFunction,
+): CodeFunction | undefined {
+  const { btf } = code.object;
+  const names = btf === undefined ? [] : (tagsOf(btf).get(program.name) ?? []);
+  const [wanted, second] = names;
+  if (wanted === undefined || second !== undefined) {
+    return undefined;
+  }
+  const text = code.object.elf.sections.find(({ name }) => name === '.text');
+  const found = code.functions
+    .ofSection(text?.index ?? 0)
+    .find(({ name, isGlobal }) => name === wanted && isGlobal);
+  if (found === undefined) {
+    throw new ObjectError(
+      'ERR_SKEP_PROGRAM',
+      `program "${program.name}": its exception callback "${wanted}" is no global function in .text`,
+      { section: '.BTF' },
+    );
+  }
+  return found;
+}
