@@ -13,6 +13,7 @@ import {
   kernelOption,
 } from './kernel-choice.ts';
 import { addMap } from './map-program.ts';
+import type { ProgramDumpOptions } from './program-dump.ts';
 import { print, printable, printError } from './terminal.ts';
 import { collectNumber, collectPath } from './usage.ts';
 
@@ -65,6 +66,7 @@ export function createProgram(kernel?: Kernel): Command {
   addInspect(program);
   addLoad(program, kernels);
   addMap(program, kernels);
+  addCode(program);
   program.addHelpText(
     'after',
     `
@@ -99,6 +101,38 @@ Examples:
     .action(async (file: string, options: InspectOptions) => {
       const { inspectCommand } = await import('./inspect-command.ts');
       await inspectCommand(file, options);
+    });
+}
+
+/** `skep program`: what can be said of programs without a kernel. */
+function addCode(program: Command): void {
+  const group = program
+    .command('program')
+    .summary('show the programs of an object')
+    .description('Shows the programs of compiled objects.');
+  group
+    .command('dump')
+    .summary('print the instructions of programs')
+    .description(
+      'Prints the instructions of a program, or of all, with the functions that they call and the lines of source. Works on every system, and needs neither privileges nor a kernel: maps and data go by name, and what CO-RE changes is as the compiler wrote it.',
+    )
+    .argument('<FILE>', 'a compiled object, usually *.bpf.o')
+    .argument('[NAME]', 'one program; all by default')
+    .option('--json', 'print one JSON document')
+    .option('--no-source', 'leave the lines of source out')
+    .addHelpText(
+      'after',
+      `
+JSON: { format: 1, file, programs: [{ name, section, instructions: [{ slot,
+opcode, text, function, source }] }] }. A slot is 8 bytes; 64-bit loads take two.
+
+Examples:
+  skep program dump demo.bpf.o
+  skep program dump demo.bpf.o entry --no-source`,
+    )
+    .action(async (file: string, name: string | undefined, options: ProgramDumpOptions) => {
+      const { programDumpCommand } = await import('./program-dump.ts');
+      await programDumpCommand(file, name, options);
     });
 }
 
