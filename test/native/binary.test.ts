@@ -1,6 +1,7 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { statSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import { describeShim } from './needs.ts';
 import { shimPath } from './packaged.ts';
 
 const readelf = (...options: readonly string[]): string[] =>
@@ -21,7 +22,7 @@ function symbols(): { undefined: string[]; optional: string[]; defined: string[]
 
 const withoutReadelf = spawnSync('readelf', ['--version']).error !== undefined;
 
-describe('the built file', () => {
+describeShim('the built file', () => {
   test('is smaller than 20 KiB', () => {
     expect(statSync(shimPath).size).toBeLessThan(20 * 1024);
   });

@@ -1,6 +1,5 @@
 import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { loadNative } from '../../src/kernel/native.ts';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import {
   BPF_MAP_LOOKUP_ELEM,
   BPF_MAP_TYPE_ARRAY,
@@ -9,9 +8,8 @@ import {
   createArray,
   element,
 } from './attributes.ts';
+import { describeMaps, describeShim, native, testWithMaps } from './needs.ts';
 import { Package } from './packaged.ts';
-
-const native = loadNative();
 
 let pack: Package;
 beforeAll(() => {
@@ -25,7 +23,7 @@ function describeFd(fd: number): Record<string, string> {
   return Object.fromEntries(lines.map((line) => line.split(/:\s*/, 2)));
 }
 
-describe('address()', () => {
+describeShim('address()', () => {
   test('is where the bytes of the buffer are, as /proc/self/mem shows them', () => {
     const buffer = Uint8Array.from([5, 4, 3, 2, 1, 0, 255, 254]).buffer;
     const memory = openSync('/proc/self/mem', 'r');
@@ -47,7 +45,7 @@ describe('address()', () => {
   });
 });
 
-describe('bpf()', () => {
+describeMaps('bpf()', () => {
   let fd = -1;
   beforeEach(() => {
     fd = createArray(4, 8, 3);
@@ -101,8 +99,8 @@ describe('bpf()', () => {
   });
 });
 
-describe('close()', () => {
-  test('closes, and says -EBADF when there is nothing to close', () => {
+describeShim('close()', () => {
+  testWithMaps('closes, and says -EBADF when there is nothing to close', () => {
     const fd = createArray(4, 4, 1);
     expect(native.close(fd)).toBe(0);
     expect(() => describeFd(fd)).toThrow(/ENOENT/);
@@ -111,8 +109,8 @@ describe('close()', () => {
   });
 });
 
-describe('duplicate()', () => {
-  test('gives a second descriptor of the same map, which outlives the first', () => {
+describeShim('duplicate()', () => {
+  testWithMaps('gives a second descriptor of the same map, which outlives the first', () => {
     const first = createArray(4, 4, 1);
     const second = native.duplicate(first);
     const id = describeFd(first).map_id;
@@ -141,7 +139,7 @@ describe('duplicate()', () => {
   });
 });
 
-describe('raiseMemlock()', () => {
+describeShim('raiseMemlock()', () => {
   test('lifts both limits, or is -EPERM and changes nothing', () => {
     const { printed } = pack.run(`
       const limits = () => fs.readFileSync('/proc/self/limits', 'utf8').match(/Max locked memory +(\\w+) +(\\w+)/).slice(1);

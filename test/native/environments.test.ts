@@ -6,7 +6,8 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { describeShim } from './needs.ts';
 import { Package } from './packaged.ts';
 
 let pack: Package;
@@ -60,7 +61,7 @@ const busy = `
     try { native.address(null); } catch {}
   }`;
 
-describe('worker threads', () => {
+describeShim('worker threads', () => {
   test('twenty are terminated in the middle of a call, and leave no mapping behind', () => {
     const outcome = run(`
       const workers = Array.from({ length: 20 }, () => start(${JSON.stringify(busy)}));
@@ -113,7 +114,7 @@ describe('worker threads', () => {
   });
 });
 
-describe('the order in which environments end', () => {
+describeShim('the order in which environments end', () => {
   const once = `
     const native = loadNative();
     const file = fs.openSync(path, 'r');
@@ -153,7 +154,7 @@ describe('the order in which environments end', () => {
   });
 });
 
-describe('the end of the process', () => {
+describeShim('the end of the process', () => {
   const mapped = `
     const native = loadNative();
     const file = fs.openSync(path, 'r');

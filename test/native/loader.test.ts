@@ -1,6 +1,7 @@
 import { chmodSync, cpSync, rmSync, writeFileSync } from 'node:fs';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { loadNative } from '../../src/kernel/native.ts';
+import { describeShim } from './needs.ts';
 import { Package, shimName, shimPath } from './packaged.ts';
 
 let pack: Package;
@@ -23,7 +24,7 @@ const failure = (platform = 'linux', arch: string = process.arch) => `
   };
   console.log(JSON.stringify([attempt(), attempt()]));`;
 
-describe('loading the native shim', () => {
+describeShim('loading the native shim', () => {
   afterEach(() => cpSync(shimPath, pack.shim));
 
   test('gives the fifteen functions, and the same object each time', () => {

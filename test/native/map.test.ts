@@ -9,8 +9,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { loadNative } from '../../src/kernel/native.ts';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import {
   BPF_F_MMAPABLE,
   BPF_MAP_FREEZE,
@@ -19,9 +18,8 @@ import {
   createArray,
   element,
 } from './attributes.ts';
+import { describeShim, native, testWithMaps } from './needs.ts';
 import { Package } from './packaged.ts';
-
-const native = loadNative();
 
 // <sys/mman.h>
 const PROT_READ = 1;
@@ -74,7 +72,7 @@ afterEach(() => {
   rmSync(directory, { recursive: true });
 });
 
-describe('map()', () => {
+describeShim('map()', () => {
   test('shows the BTF of the kernel: its magic, and as many bytes as sysfs says', ({ skip }) => {
     const btf = '/sys/kernel/btf/vmlinux';
     const { size } = statSync(btf);
@@ -137,7 +135,7 @@ describe('map()', () => {
     expect(native.unmap(buffer)).toBe(0);
   });
 
-  test('a BPF array: writing to the memory is writing to the map', () => {
+  testWithMaps('a BPF array: writing to the memory is writing to the map', () => {
     const array = createArray(4, 8, 4, BPF_F_MMAPABLE);
     const buffer = map(array, 0, 4 * 8, PROT_READ | PROT_WRITE, MAP_SHARED);
     new BigUint64Array(buffer)[3] = 0xfeed_beefn;
@@ -149,7 +147,7 @@ describe('map()', () => {
   });
 });
 
-describe('unmap()', () => {
+describeShim('unmap()', () => {
   test('detaches the buffer and empties every view of it', () => {
     const buffer = map(fd, 0, 4096, PROT_READ, MAP_SHARED);
     const view = new Uint8Array(buffer, 8, 16);
@@ -167,14 +165,17 @@ describe('unmap()', () => {
     expect(mappings(path)).toEqual([]);
   });
 
-  test('lets go of a BPF map: it can be frozen only when no writable mapping is left', () => {
-    const array = createArray(4, 8, 4, BPF_F_MMAPABLE);
-    const buffer = map(array, 0, 32, PROT_READ | PROT_WRITE, MAP_SHARED);
-    expect(bpf(BPF_MAP_FREEZE, array)).toBe(-16);
-    expect(native.unmap(buffer)).toBe(0);
-    expect(bpf(BPF_MAP_FREEZE, array)).toBe(0);
-    expect(native.close(array)).toBe(0);
-  });
+  testWithMaps(
+    'lets go of a BPF map: it can be frozen only when no writable mapping is left',
+    () => {
+      const array = createArray(4, 8, 4, BPF_F_MMAPABLE);
+      const buffer = map(array, 0, 32, PROT_READ | PROT_WRITE, MAP_SHARED);
+      expect(bpf(BPF_MAP_FREEZE, array)).toBe(-16);
+      expect(native.unmap(buffer)).toBe(0);
+      expect(bpf(BPF_MAP_FREEZE, array)).toBe(0);
+      expect(native.close(array)).toBe(0);
+    },
+  );
 
   test('a second time is -EINVAL, and does not touch what is mapped since', async () => {
     const first = map(fd, 0, 4096, PROT_READ, MAP_SHARED);
@@ -234,7 +235,7 @@ describe('unmap()', () => {
   });
 });
 
-describe('a mapped buffer that is forgotten', () => {
+describeShim('a mapped buffer that is forgotten', () => {
   let pack: Package;
   beforeAll(() => {
     pack = new Package();

@@ -1,8 +1,7 @@
 import { openSync } from 'node:fs';
-import { describe, expect, test } from 'vitest';
-import { loadNative, type Native, type NativeWatcher } from '../../src/kernel/native.ts';
-
-const native = loadNative();
+import { expect, test } from 'vitest';
+import type { Native, NativeWatcher } from '../../src/kernel/native.ts';
+import { describeShim, native } from './needs.ts';
 
 function detached(): ArrayBuffer {
   const buffer = new ArrayBuffer(8);
@@ -114,7 +113,7 @@ const misuse = (message: string) =>
     message: expect.stringContaining(message),
   });
 
-describe('misuse of the native shim is an exception, not a crash', () => {
+describeShim('misuse of the native shim is an exception, not a crash', () => {
   for (const { name, kinds, harmless, result } of functions) {
     test(`${name}() takes harmless parameters, and ignores what comes after them`, () => {
       expect(call(name, ...harmless)).toEqual(result);

@@ -17,11 +17,10 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { loadNative, type NativeWatcher } from '../../src/kernel/native.ts';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import type { NativeWatcher } from '../../src/kernel/native.ts';
+import { describeShim, native } from './needs.ts';
 import { Package } from './packaged.ts';
-
-const native = loadNative();
 
 const READABLE = 1;
 const WRITABLE = 2;
@@ -63,7 +62,7 @@ const woken = (watcher: NativeWatcher) =>
     if (result < 0) reject(new Error(`arm: errno ${-result}`));
   });
 
-describe('a watcher', () => {
+describeShim('a watcher', () => {
   test('calls back once when there is something to read, and again when armed again', async () => {
     const watcher = watch(fifo);
     let calls = 0;
@@ -202,7 +201,7 @@ describe('a watcher', () => {
   });
 });
 
-describe('an epoll descriptor', () => {
+describeShim('an epoll descriptor', () => {
   test('is readable while one of its own is', async () => {
     const other = join(directory, 'other');
     spawnSync('mkfifo', [other]);
@@ -224,7 +223,7 @@ describe('an epoll descriptor', () => {
   });
 });
 
-describe('in a process of its own, a watcher', () => {
+describeShim('in a process of its own, a watcher', () => {
   let pack: Package;
   beforeAll(() => {
     pack = new Package();
@@ -319,7 +318,7 @@ describe('in a process of its own, a watcher', () => {
   });
 });
 
-describe('in worker threads, watchers', () => {
+describeShim('in worker threads, watchers', () => {
   let pack: Package;
   beforeAll(() => {
     pack = new Package();
