@@ -105,6 +105,9 @@ export function withFaults(kernel: Kernel): FaultyKernel {
     if (!Object.hasOwn(ERRNO, errno)) {
       throw new TypeError(`there is no errno ${errno}`);
     }
+    if (method !== undefined && !isRefusable(method)) {
+      throw new TypeError(`no method ${String(method)} of a kernel can be refused`);
+    }
     if (!Number.isInteger(n) || n < 1) {
       throw new TypeError(`calls are counted from 1, not ${n}`);
     }
@@ -162,19 +165,21 @@ function member(
 }
 
 function fail(faults: Fault[], method: CallName): void {
+  let due: Fault | undefined;
+  // Every fault counts the call, also if another one lets it fail.
   for (const fault of faults) {
-    if (fault.method !== null && fault.method !== method) {
-      continue;
+    if (fault.method === null || fault.method === method) {
+      fault.countdown -= fault.countdown > 0 ? 1 : 0;
+      due ??= fault.countdown === 0 ? fault : undefined;
     }
-    fault.countdown -= fault.countdown > 0 ? 1 : 0;
-    if (fault.countdown > 0) {
-      continue;
-    }
-    if (fault.once) {
-      faults.splice(faults.indexOf(fault), 1);
-    }
-    throw refused(COMMANDS[method], fault.errno, 'a call that a test lets fail');
   }
+  if (due === undefined) {
+    return;
+  }
+  if (due.once) {
+    faults.splice(faults.indexOf(due), 1);
+  }
+  throw refused(COMMANDS[method], due.errno, 'a call that a test lets fail');
 }
 
 /**

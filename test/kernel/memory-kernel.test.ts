@@ -6,6 +6,7 @@ import { u32, u64 } from '../../src/codec/numbers.ts';
 import { load } from '../../src/loader/load.ts';
 import { ArrayMap } from '../../src/maps/array-map.ts';
 import { HashMap } from '../../src/maps/hash-map.ts';
+import { MappedArray } from '../../src/maps/mapped-array.ts';
 import { ProgramArray } from '../../src/maps/program-array.ts';
 import { RawMap } from '../../src/maps/raw-map.ts';
 import { RingBuffer } from '../../src/maps/ring-buffer.ts';
@@ -63,6 +64,68 @@ describe('processes of one kernel', () => {
       expect(pin.info().id).toBe(map.info().id);
     }
     expect(other.openDescriptors()).toEqual([]);
+  });
+});
+
+describe('the end of a process', () => {
+  it('ends its mappings', () => {
+    const kernel = new MemoryKernel();
+    const other = kernel.process();
+    const array = MappedArray.create({ value: u64, maxEntries: 4, kernel: other });
+    array.set(1, 7n);
+    other.exit();
+    expect(kernel.mapIds()).toEqual([]);
+  });
+
+  it('ends its waiting, so that nothing keeps Node.js', async () => {
+    const kernel = new MemoryKernel();
+    const other = kernel.process();
+    const ring = RingBuffer.create({ sizeBytes: 4096, kernel: other });
+    const before = process.getActiveResourcesInfo().filter((name) => name === 'Timeout');
+    const loop = ring[Symbol.asyncIterator]();
+    const next = loop.next();
+    next.catch(() => {});
+    other.exit();
+    expect(kernel.mapIds()).toEqual([]);
+    expect(process.getActiveResourcesInfo().filter((name) => name === 'Timeout')).toEqual(before);
+  });
+});
+
+describe('walks', () => {
+  it('miss nothing that was there all along, whatever else comes and goes', () => {
+    const kernel = new MemoryKernel();
+    using map = HashMap.create({ key: u32, value: u32, maxEntries: 4000, kernel });
+    for (let key = 0; key < 2000; key += 1) {
+      map.set(key, key);
+    }
+    const seen = new Set<number>();
+    let fresh = 10_000;
+    for (const [key] of map) {
+      seen.add(key);
+      map.delete(key);
+      if (key % 3 === 0) {
+        map.set(fresh, 0);
+        fresh += 1;
+      }
+    }
+    for (let key = 0; key < 2000; key += 1) {
+      expect(seen.has(key), `key ${key}`).toBe(true);
+    }
+  });
+
+  it('of LRU maps do not meet again what is updated meanwhile', () => {
+    const kernel = new MemoryKernel();
+    using map = HashMap.create({ key: u32, value: u32, maxEntries: 4000, lru: true, kernel });
+    for (let key = 0; key < 2000; key += 1) {
+      map.set(key, key);
+    }
+    let visits = 0;
+    for (const [key, value] of map) {
+      map.set(key, value + 1);
+      visits += 1;
+    }
+    expect(visits).toBe(2000);
+    expect(map.get(7)).toBe(8);
   });
 });
 

@@ -7,7 +7,7 @@ import { alignUp } from '../../bytes/align.ts';
 import { ERRNO } from '../../uapi/errno.ts';
 import { BPF_F } from '../../uapi/map-flags.ts';
 import { BPF_MAP_TYPE } from '../../uapi/map-types.ts';
-import type { MapAttributes } from '../kernel.ts';
+import type { MapAttributes, PinAccess } from '../kernel.ts';
 
 /** `KMALLOC_MAX_SIZE` with pages of 4 KiB. */
 const LARGEST_ALLOCATION = 1 << 22;
@@ -15,7 +15,8 @@ const LARGEST_ALLOCATION = 1 << 22;
 const HASH_ELEMENT_BYTES = 48;
 /** `PCPU_MIN_UNIT_SIZE`: the largest value that one CPU can have. */
 const LARGEST_PER_CPU = 32 << 10;
-const MOST_BUCKETS = 2 ** 31;
+/** As many as entries, rounded up to a power of two, of 16 bytes: less than 4 GiB of them. */
+const MOST_BUCKETS = 2 ** 27;
 const INT_MAX = 0x7fff_ffff;
 /** Bytes of a prefix: 1 to 256, behind its length of 4. */
 const SHORTEST_PREFIX_KEY = 5;
@@ -74,7 +75,6 @@ const HASH_CHECK: Check = (map) => {
   if (perCpu && alignUp(map.valueSize, 8) > LARGEST_PER_CPU) {
     return -ERRNO.E2BIG;
   }
-  // Buckets are a power of two of 32 bits.
   return map.maxEntries > MOST_BUCKETS ? -ERRNO.E2BIG : 0;
 };
 
@@ -212,4 +212,12 @@ function hasNode(map: MapAttributes): boolean {
 /** The bytes of a value as calls move it: all CPUs' values in a per-CPU map. */
 export function movedBytes(map: Pick<MapAttributes, 'type' | 'valueSize'>, cpus: number): number {
   return PER_CPU_TYPES.has(map.type) ? alignUp(map.valueSize, 8) * cpus : map.valueSize;
+}
+
+/** What the flags of a new map let its descriptor do. */
+export function accessOf(flags: number): PinAccess {
+  if ((flags & BPF_F.RDONLY) !== 0) {
+    return 'read-only';
+  }
+  return (flags & BPF_F.WRONLY) !== 0 ? 'write-only' : 'read-write';
 }

@@ -13,8 +13,9 @@ import { checkMode, Store } from './store.ts';
 interface Entry {
   readonly key: Uint8Array;
   value: Uint8Array;
-  /** Its place in {@link HashStore} `#order`. */
-  place: number;
+  /** Which entry it is, counted from the first one ever: entries stand in this order. */
+  readonly number: number;
+  removed: boolean;
 }
 
 /** So many arguments a call takes for sure. */
@@ -34,8 +35,13 @@ export interface HashOptions {
 export class HashStore extends Store {
   readonly #options: HashOptions;
   readonly #entries = new Map<string, Entry>();
-  /** Entries in order of arrival, with holes where some were removed. */
-  #order: (Entry | undefined)[] = [];
+  /** Entries in order of arrival, some of them removed since. */
+  #order: Entry[] = [];
+  /** Every place before this one is of an entry that was removed. */
+  #first = 0;
+  #nextNumber = 0;
+  /** Of LRU maps: names by their last update, the oldest first. Walks know nothing of it. */
+  readonly #recent = new Set<string>();
 
   constructor(options: HashOptions) {
     super();
@@ -67,10 +73,7 @@ export class HashStore extends Store {
     }
     if (entry !== undefined) {
       entry.value = this.#copy(value);
-      if (this.#options.lru) {
-        this.#order[entry.place] = undefined;
-        this.#append(entry);
-      }
+      this.#touch(name);
       return 0;
     }
     if (this.#entries.size >= this.#options.maxEntries) {
@@ -79,9 +82,7 @@ export class HashStore extends Store {
       }
       this.#evict();
     }
-    const added = { key: key.slice(), value: this.#copy(value), place: 0 };
-    this.#entries.set(name, added);
-    this.#append(added);
+    this.#add(name, key.slice(), this.#copy(value));
     return 0;
   }
 
@@ -105,7 +106,7 @@ export class HashStore extends Store {
 
   override nextKey(key: Uint8Array | null, next: Uint8Array): number {
     const entry = key === null ? undefined : this.#entries.get(nameOf(key));
-    const following = this.#from(entry === undefined ? 0 : entry.place + 1);
+    const following = this.#from(entry === undefined ? 0 : entry.number + 1);
     if (following === undefined) {
       return -ERRNO.ENOENT;
     }
@@ -129,8 +130,7 @@ export class HashStore extends Store {
     count: number,
   ): number {
     return this.#readBatch(cursor, keys, values, count, (entry) => {
-      this.#entries.delete(nameOf(entry.key));
-      this.#order[entry.place] = undefined;
+      this.#remove(nameOf(entry.key), entry);
     });
   }
 
@@ -157,8 +157,8 @@ export class HashStore extends Store {
       values.set(entry.value, done * valueBytes);
       done += 1;
       read(entry);
-      position.setUint32(0, entry.place + 1);
-      entry = this.#from(entry.place + 1);
+      position.setUint32(0, entry.number + 1);
+      entry = this.#from(entry.number + 1);
     }
     cursor.done = entry === undefined;
     return done;
@@ -168,48 +168,62 @@ export class HashStore extends Store {
     return value.slice(0, this.#options.valueBytes);
   }
 
-  #append(entry: Entry): void {
+  #add(name: string, key: Uint8Array, value: Uint8Array): void {
     this.#tidy();
-    entry.place = this.#order.length;
+    const entry = { key, value, number: this.#nextNumber, removed: false };
+    this.#nextNumber += 1;
+    this.#entries.set(name, entry);
     this.#order.push(entry);
+    this.#touch(name);
   }
 
   #remove(name: string, entry: Entry): void {
     this.#entries.delete(name);
-    this.#order[entry.place] = undefined;
+    this.#recent.delete(name);
+    entry.removed = true;
   }
 
-  /** The first entry at a place or behind it. */
-  #from(place: number): Entry | undefined {
-    for (let at = place; at < this.#order.length; at += 1) {
-      const entry = this.#order[at];
-      if (entry !== undefined) {
-        return entry;
-      }
+  #touch(name: string): void {
+    if (this.#options.lru) {
+      this.#recent.delete(name);
+      this.#recent.add(name);
     }
-    return undefined;
   }
 
   #evict(): void {
-    const oldest = this.#from(0);
-    if (oldest !== undefined) {
-      this.#remove(nameOf(oldest.key), oldest);
+    for (const name of this.#recent) {
+      this.#remove(name, this.#entries.get(name)!);
+      return;
     }
   }
 
-  /** Closes the holes once there are more of them than entries. */
-  #tidy(): void {
-    if (this.#order.length < SMALL || this.#order.length < 2 * this.#entries.size) {
-      return;
+  /** The first entry with this number or a higher one. */
+  #from(number: number): Entry | undefined {
+    while (this.#order[this.#first]?.removed === true) {
+      this.#first += 1;
     }
-    const kept: Entry[] = [];
-    for (const entry of this.#order) {
-      if (entry !== undefined) {
-        entry.place = kept.length;
-        kept.push(entry);
+    let low = this.#first;
+    let high = this.#order.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.#order[middle]!.number < number) {
+        low = middle + 1;
+      } else {
+        high = middle;
       }
     }
-    this.#order = kept;
+    while (this.#order[low]?.removed === true) {
+      low += 1;
+    }
+    return this.#order[low];
+  }
+
+  /** Drops what was removed once it is more than what is there. */
+  #tidy(): void {
+    if (this.#order.length >= SMALL && this.#order.length >= 2 * this.#entries.size) {
+      this.#order = this.#order.filter(({ removed }) => !removed);
+      this.#first = 0;
+    }
   }
 }
 

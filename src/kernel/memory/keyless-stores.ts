@@ -10,7 +10,9 @@ import { EXIST, NOEXIST, Store } from './store.ts';
 export class QueueStore extends Store {
   readonly #maxEntries: number;
   readonly #fromEnd: boolean;
-  readonly #values: Uint8Array[] = [];
+  #values: Uint8Array[] = [];
+  /** Where the oldest one stands; those before were popped. */
+  #first = 0;
 
   /** @param fromEnd whether what was pushed last is popped first */
   constructor(maxEntries: number, fromEnd: boolean) {
@@ -20,11 +22,10 @@ export class QueueStore extends Store {
   }
 
   override lookup(_key: Uint8Array, value: Uint8Array): number {
-    const top = this.#fromEnd ? this.#values[this.#values.length - 1] : this.#values[0];
-    if (top === undefined) {
+    if (this.#values.length === this.#first) {
       return -ERRNO.ENOENT;
     }
-    value.set(top);
+    value.set(this.#values[this.#fromEnd ? this.#values.length - 1 : this.#first]!);
     return 0;
   }
 
@@ -32,11 +33,11 @@ export class QueueStore extends Store {
     if (flags === NOEXIST || flags > EXIST) {
       return -ERRNO.EINVAL;
     }
-    if (this.#values.length >= this.#maxEntries) {
+    if (this.#values.length - this.#first >= this.#maxEntries) {
       if (flags !== EXIST) {
         return -ERRNO.E2BIG;
       }
-      this.#values.shift();
+      this.#dropFirst();
     }
     this.#values.push(value.slice());
     return 0;
@@ -52,16 +53,27 @@ export class QueueStore extends Store {
     }
     const result = this.lookup(key, value);
     if (result < 0) {
-      // An empty one hands out zeros.
-      value.fill(0);
       return result;
     }
-    this.#fromEnd ? this.#values.pop() : this.#values.shift();
+    if (this.#fromEnd) {
+      this.#values.pop();
+    } else {
+      this.#dropFirst();
+    }
     return 0;
   }
 
   override nextKey(): number {
     return -ERRNO.EINVAL;
+  }
+
+  /** Moving all others would make a long queue slow. */
+  #dropFirst(): void {
+    this.#first += 1;
+    if (this.#first >= 64 && this.#first * 2 >= this.#values.length) {
+      this.#values = this.#values.slice(this.#first);
+      this.#first = 0;
+    }
   }
 }
 

@@ -35,6 +35,8 @@ export interface MachineOptions {
   readonly bpfFileSystem: string;
 }
 
+const PAGE_BYTES = 4096;
+
 /** Flags that belong to a descriptor or to the call. */
 const NOT_STORED = BPF_F.RDONLY | BPF_F.WRONLY;
 
@@ -142,4 +144,24 @@ function holderOf(objects: ReadonlyMap<number, KernelObject>): Holder {
     hold: (id) => objects.get(id)?.hold(false),
     release: (id) => objects.get(id)?.release(false),
   };
+}
+
+/**
+ * Makes a machine.
+ *
+ * @throws TypeError for options that no machine has
+ */
+export function newMachine(options: Partial<MachineOptions>): Machine {
+  const { cpus = 2, pageSize = PAGE_BYTES, littleEndian = true } = options;
+  if (!Number.isInteger(cpus) || cpus < 1) {
+    throw new TypeError(`a kernel has one CPU or more, not ${cpus}`);
+  }
+  if (!Number.isInteger(pageSize) || pageSize < PAGE_BYTES || (pageSize & (pageSize - 1)) !== 0) {
+    throw new TypeError(`a page has a power of two of bytes, 4096 or more, not ${pageSize}`);
+  }
+  const bpfFileSystem = options.bpfFileSystem ?? '/sys/fs/bpf';
+  if (!/^(\/[^/]+)+$/.test(bpfFileSystem)) {
+    throw new TypeError(`a mount point is a path like "/sys/fs/bpf", not "${bpfFileSystem}"`);
+  }
+  return new Machine({ cpus, pageSize, littleEndian, bpfFileSystem });
 }

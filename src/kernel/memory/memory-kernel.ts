@@ -13,7 +13,7 @@ import { sizeOfType } from '../../obj/btf/layout.ts';
 import { ERRNO } from '../../uapi/errno.ts';
 import { BPF_F } from '../../uapi/map-flags.ts';
 import { BPF_MAP_TYPE, mapTypeName } from '../../uapi/map-types.ts';
-import { checkRoom } from '../check-room.ts';
+import { checkRoom, checkView } from '../check-room.ts';
 import type {
   BatchCursor,
   FileSystemKind,
@@ -26,11 +26,11 @@ import type {
   Watch,
 } from '../kernel.ts';
 import { refused } from '../refused.ts';
-import { checkAttributes, checkName, hasMapType, movedBytes } from './create-rules.ts';
+import { accessOf, checkAttributes, checkName, hasMapType, movedBytes } from './create-rules.ts';
 import { Descriptors, describeMap } from './descriptors.ts';
 import { checkWritable, MemoryElements, type OpenMap } from './elements.ts';
 import { innerMetaOf } from './inner-meta.ts';
-import { Machine, type MachineOptions } from './machine.ts';
+import { type Machine, type MachineOptions, newMachine } from './machine.ts';
 import { type BtfObject, type InnerMeta, MapObject } from './objects.ts';
 import { PerfEventObject } from './perf-event.ts';
 import { RingStore } from './ring-store.ts';
@@ -51,7 +51,6 @@ export interface MemoryKernelOptions extends Partial<MachineOptions> {
 export type MapLike = number | { readonly fd: number; readonly kernel?: Kernel };
 
 const EVERYTHING: readonly Capability[] = ['CAP_BPF', 'CAP_SYS_ADMIN'];
-const PAGE_BYTES = 4096;
 const INFO = 'BPF_OBJ_GET_INFO_BY_FD';
 
 /**
@@ -69,11 +68,19 @@ export class MemoryKernel implements Kernel {
   readonly #capabilities: ReadonlySet<Capability>;
   readonly #descriptors = new Descriptors();
   readonly #elements: MemoryElements;
+  /** Mappings of this process, a buffer as often as it is mapped. */
+  readonly #mapped: ArrayBuffer[] = [];
+  readonly #watches = new Set<MemoryWatch>();
 
   /** @throws TypeError for a number of CPUs or a page size that cannot be */
   constructor(options: MemoryKernelOptions = {}) {
     this.#machine = machines.get(options) ?? newMachine(options);
     this.#capabilities = new Set(options.capabilities ?? EVERYTHING);
+    for (const capability of this.#capabilities) {
+      if (!EVERYTHING.includes(capability)) {
+        throw new TypeError(`capabilities are ${EVERYTHING.join(' and ')}, not "${capability}"`);
+      }
+    }
     const { cpus, littleEndian } = this.#machine.options;
     this.#elements = new MemoryElements({
       cpus,
@@ -93,9 +100,11 @@ export class MemoryKernel implements Kernel {
 
   /**
    * Another process on the same kernel: it sees the same pins and ids, and has descriptors of its own.
+   *
+   * @param options.capabilities those of this process by default
    */
   process(options: Pick<MemoryKernelOptions, 'capabilities'> = {}): MemoryKernel {
-    const shared = { ...options };
+    const shared = { capabilities: options.capabilities ?? [...this.#capabilities] };
     machines.set(shared, this.#machine);
     return new MemoryKernel(shared);
   }
@@ -131,12 +140,17 @@ export class MemoryKernel implements Kernel {
    * @param map a handle, or its descriptor
    */
   produce(map: MapLike, record: Uint8Array): boolean {
+    checkView(record, 'the record');
     return this.#ring(map, BPF_MAP_TYPE.RINGBUF).output(record);
   }
 
-  /** Does what `bpf_user_ringbuf_drain` does in a program: the records that user space sent. */
-  drain(map: MapLike): Uint8Array[] {
-    return this.#ring(map, BPF_MAP_TYPE.USER_RINGBUF).drain();
+  /**
+   * Does what `bpf_user_ringbuf_drain` does in a program: the records that user space sent.
+   *
+   * @param limit how many of them at most, as a program's callback may end the walk
+   */
+  drain(map: MapLike, limit = Number.POSITIVE_INFINITY): Uint8Array[] {
+    return this.#ring(map, BPF_MAP_TYPE.USER_RINGBUF).drain(limit);
   }
 
   /**
@@ -174,14 +188,26 @@ export class MemoryKernel implements Kernel {
     }
     checkRoom(key, object.attributes.keySize, 'the key');
     checkRoom(value, movedBytes(object.attributes, this.possibleCpus()), 'the value');
-    const result = object.store.update(key, value, flags);
+    const { keySize } = object.attributes;
+    const bytes = movedBytes(object.attributes, this.possibleCpus());
+    const result = object.store.update(key.slice(0, keySize), value.slice(0, bytes), flags);
     if (result < 0) {
       throw refused(command, -result, what);
     }
   }
 
-  /** Ends the process: its descriptors are closed, whatever their handles think of it. */
+  /**
+   * Ends the process: nobody waits any more, its mappings end, and its descriptors are closed, whatever
+   * their handles think of it.
+   */
   exit(): void {
+    for (const watch of this.#watches) {
+      watch.close();
+    }
+    this.#watches.clear();
+    for (const memory of this.#mapped.splice(0)) {
+      this.#machine.mappings.remove(memory);
+    }
     for (const fd of this.openDescriptors()) {
       this.close(fd);
     }
@@ -365,11 +391,17 @@ export class MemoryKernel implements Kernel {
 
   mapMemory(fd: number, offset: number, length: number, writable: boolean): ArrayBuffer {
     const place = { offset, length, writable };
-    return this.#machine.mappings.add(this.#descriptors.get(fd), fd, place);
+    const memory = this.#machine.mappings.add(this.#descriptors.get(fd), fd, place);
+    this.#mapped.push(memory);
+    return memory;
   }
 
   unmapMemory(memory: ArrayBuffer): void {
-    this.#machine.mappings.remove(memory);
+    const index = this.#mapped.indexOf(memory);
+    if (index !== -1) {
+      this.#mapped.splice(index, 1);
+      this.#machine.mappings.remove(memory);
+    }
   }
 
   watch(fds: readonly number[], interest: Interest): Watch {
@@ -382,14 +414,19 @@ export class MemoryKernel implements Kernel {
       }
       return one;
     });
-    return new MemoryWatch(watched, interest);
+    const watch = new MemoryWatch(watched, interest, () => this.#watches.delete(watch));
+    this.#watches.add(watch);
+    return watch;
   }
 
-  openOutputEvent(cpu: number, _wakeupEvents: number): number {
+  openOutputEvent(cpu: number, wakeupEvents: number): number {
     if (!Number.isInteger(cpu) || cpu < 0 || cpu >= this.possibleCpus()) {
       throw refused('perf_event_open', ERRNO.EINVAL, `the perf event of CPU ${cpu}`);
     }
-    return this.#descriptors.add(new PerfEventObject(cpu, this.littleEndian), 'read-write');
+    return this.#descriptors.add(
+      new PerfEventObject(cpu, this.littleEndian, wakeupEvents),
+      'read-write',
+    );
   }
 
   loadBtf(bytes: Uint8Array): number {
@@ -427,7 +464,7 @@ export class MemoryKernel implements Kernel {
     if (open === undefined) {
       throw refused('BPF_OBJ_PIN', ERRNO.EBADF, path);
     }
-    if (open.object.kind === 'btf') {
+    if (open.object.kind === 'btf' || open.object.kind === 'event') {
       throw refused('BPF_OBJ_PIN', ERRNO.EINVAL, path);
     }
     const result = this.#machine.files.pin(path, open.object);
@@ -561,26 +598,6 @@ export class MemoryKernel implements Kernel {
 const ACCESSES: readonly PinAccess[] = ['read-write', 'read-only', 'write-only'];
 /** The machine that the options of a further process stand for. */
 const machines = new WeakMap<object, Machine>();
-
-function newMachine(options: MemoryKernelOptions): Machine {
-  const { cpus = 2, pageSize = PAGE_BYTES, littleEndian = true } = options;
-  if (!Number.isInteger(cpus) || cpus < 1) {
-    throw new TypeError(`a kernel has one CPU or more, not ${cpus}`);
-  }
-  if (!Number.isInteger(pageSize) || pageSize < PAGE_BYTES || (pageSize & (pageSize - 1)) !== 0) {
-    throw new TypeError(`a page has a power of two of bytes, 4096 or more, not ${pageSize}`);
-  }
-  const bpfFileSystem = options.bpfFileSystem ?? '/sys/fs/bpf';
-  return new Machine({ cpus, pageSize, littleEndian, bpfFileSystem });
-}
-
-/** What the flags of a new map let its descriptor do. */
-function accessOf(flags: number): PinAccess {
-  if ((flags & BPF_F.RDONLY) !== 0) {
-    return 'read-only';
-  }
-  return (flags & BPF_F.WRONLY) !== 0 ? 'write-only' : 'read-write';
-}
 
 function checkPath(path: string): void {
   if (path.includes('\0')) {

@@ -28,11 +28,17 @@ export class PerfEventObject extends KernelObject implements Watched {
   #memory: ArrayBuffer | undefined;
   #dataStart = 0;
   #lost = 0;
+  readonly #wakeupEvents: number;
+  /** Records since a reader was woken last. */
+  #unannounced = 0;
+  #isAnnounced = false;
 
-  constructor(cpu: number, littleEndian: boolean) {
+  /** @param wakeupEvents how many records wake a reader; 0 for none (`perf_output_end`) */
+  constructor(cpu: number, littleEndian: boolean, wakeupEvents: number) {
     super(0, () => {});
     this.cpu = cpu;
     this.#littleEndian = littleEndian;
+    this.#wakeupEvents = wakeupEvents;
   }
 
   /** The memory of the event: a page, then a power of two of pages; null if it is not like that. */
@@ -61,7 +67,13 @@ export class PerfEventObject extends KernelObject implements Watched {
   }
 
   isReady(interest: Interest): boolean {
-    return interest === 'writable' || this.#position(HEAD) !== this.#position(TAIL);
+    if (interest === 'writable') {
+      return true;
+    }
+    // `perf_poll`: a wake-up is told once, whatever has been read since.
+    const isAnnounced = this.#isAnnounced;
+    this.#isAnnounced = false;
+    return isAnnounced;
   }
 
   /** Writes a sample; if there is no room for it, it is counted as lost. */
@@ -81,7 +93,12 @@ export class PerfEventObject extends KernelObject implements Watched {
     new DataView(sample.buffer).setUint32(HEADER_BYTES, body - 4, this.#littleEndian);
     sample.set(data, HEADER_BYTES + 4);
     this.#append(sample);
-    this.signal.raise();
+    this.#unannounced += 1;
+    if (this.#wakeupEvents > 0 && this.#unannounced >= this.#wakeupEvents) {
+      this.#unannounced -= this.#wakeupEvents;
+      this.#isAnnounced = true;
+      this.signal.raise();
+    }
   }
 
   #record(type: number, bytes: number): Uint8Array<ArrayBuffer> {

@@ -86,11 +86,11 @@ export class RingStore extends Store implements Watched {
   }
 
   /** Takes the records that user space has sent, as `bpf_user_ringbuf_drain` does in a program. */
-  drain(): Uint8Array[] {
+  drain(limit: number): Uint8Array[] {
     const records: Uint8Array[] = [];
     const view = new DataView(this.#parts[2]);
     let read = this.#read;
-    while (read < this.#written) {
+    while (read < this.#written && records.length < limit) {
       const at = read % this.sizeBytes;
       const header = view.getUint32(at, this.#littleEndian);
       if (header >= BUSY) {

@@ -13,13 +13,21 @@ export class MemoryWatch implements Watch {
   #keeper: ReturnType<typeof setTimeout> | undefined;
   #next: ReturnType<typeof setImmediate> | undefined;
 
-  constructor(watched: readonly Watched[], interest: Interest) {
+  readonly #closed: () => void;
+  #isClosed = false;
+
+  /** @param closed called when it ends */
+  constructor(watched: readonly Watched[], interest: Interest, closed: () => void) {
     this.#watched = watched;
     this.#interest = interest;
+    this.#closed = closed;
   }
 
   arm(ready: () => void): void {
     this.disarm();
+    if (this.#isClosed) {
+      return;
+    }
     const wake = () => {
       if (this.#watched.some((one) => one.isReady(this.#interest))) {
         this.disarm();
@@ -42,5 +50,7 @@ export class MemoryWatch implements Watch {
 
   close(): void {
     this.disarm();
+    this.#isClosed = true;
+    this.#closed();
   }
 }
