@@ -7,6 +7,7 @@ export { array, bytes, enumeration, text } from './codec/aggregates.ts';
 export { struct, union } from './codec/by-hand.ts';
 export { type Codec, type Decoded, type Encodable, Memory, ValueError } from './codec/codec.ts';
 export { type AnyCodec, type BtfCodecOptions, codecOf } from './codec/from-btf.ts';
+export type { Input } from './codec/input.ts';
 export {
   bool,
   f32,

@@ -36,8 +36,11 @@ export function checkBigInteger(
   if (typeof big !== 'bigint' || cutOff(big, bits, signed) !== big) {
     const minimum = signed ? -(1n << BigInt(bits - 1)) : 0n;
     const maximum = (1n << BigInt(signed ? bits - 1 : bits)) - 1n;
+    const inexact = typeof value === 'number' && Number.isInteger(value);
+    const advice =
+      inexact && !Number.isSafeInteger(value) ? ', which may be rounded; use a bigint' : '';
     throw new ValueError(
-      `expected ${name}, an integer from ${minimum} to ${maximum}, got ${describeValue(value)}`,
+      `expected ${name}, an integer from ${minimum} to ${maximum}, got ${describeValue(value)}${advice}`,
     );
   }
   return big;

@@ -2,7 +2,7 @@
 
 import { bytes } from '../codec/aggregates.ts';
 import type { Codec } from '../codec/codec.ts';
-import { codecOf } from '../codec/from-btf.ts';
+import { type BtfCodecOptions, codecOf } from '../codec/from-btf.ts';
 import { u32 } from '../codec/numbers.ts';
 import type { MapInfo } from '../kernel/kernel.ts';
 import { lpmKey, lpmKeyOf } from '../maps/lpm-key-codec.ts';
@@ -22,8 +22,13 @@ export interface MapCodecs {
  *
  * @throws ObjectError `ERR_SKEP_BTF` for a type that has no values
  */
-export function codecsOf(object: ObjectFile, name: string, info: MapInfo): MapCodecs {
-  return definedCodecs(object, object.maps.get(name), info);
+export function codecsOf(
+  object: ObjectFile,
+  name: string,
+  info: MapInfo,
+  options: BtfCodecOptions = {},
+): MapCodecs {
+  return definedCodecs(object, object.maps.get(name), info, options);
 }
 
 /** Like {@link codecsOf}, for a definition, which may be that of an inner map. */
@@ -31,6 +36,7 @@ export function definedCodecs(
   object: ObjectFile,
   definition: MapDefinition | undefined,
   info: Pick<MapInfo, 'type' | 'keySize' | 'valueSize'>,
+  options: BtfCodecOptions = {},
 ): MapCodecs {
   if (info.type === BPF_MAP_TYPE.PERF_EVENT_ARRAY) {
     // Its values are descriptors; what programs send through it has no type of its own.
@@ -38,23 +44,33 @@ export function definedCodecs(
   }
   const keyCodec = info.type === BPF_MAP_TYPE.LPM_TRIE ? lpmCodec : codec;
   return {
-    key: keyCodec(object, definition?.keyTypeId ?? 0, info.keySize),
-    value: codec(object, definition?.valueTypeId ?? 0, info.valueSize),
+    key: keyCodec(object, definition?.keyTypeId ?? 0, info.keySize, options),
+    value: codec(object, definition?.valueTypeId ?? 0, info.valueSize, options),
   };
 }
 
-function codec(object: ObjectFile, typeId: number, size: number): Codec<unknown, never> {
+function codec(
+  object: ObjectFile,
+  typeId: number,
+  size: number,
+  options: BtfCodecOptions,
+): Codec<unknown, never> {
   const { btf } = object;
   return btf === undefined || typeId === 0
     ? (bytes(size) as Codec<unknown, never>)
-    : (codecOf(btf, typeId) as Codec<unknown, never>);
+    : (codecOf(btf, typeId, options) as Codec<unknown, never>);
 }
 
 /** Tries have keys of their own where a struct would tell no more. */
-function lpmCodec(object: ObjectFile, typeId: number, size: number): Codec<unknown, never> {
+function lpmCodec(
+  object: ObjectFile,
+  typeId: number,
+  size: number,
+  options: BtfCodecOptions,
+): Codec<unknown, never> {
   const { btf } = object;
   if (btf === undefined || typeId === 0) {
     return lpmKey(size - 4);
   }
-  return lpmKeyOf(btf, typeId) ?? codec(object, typeId, size);
+  return lpmKeyOf(btf, typeId) ?? codec(object, typeId, size, options);
 }

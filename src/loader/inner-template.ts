@@ -1,5 +1,6 @@
 /** The template of a map of maps, as its object declares it. */
 
+import type { BtfCodecOptions } from '../codec/from-btf.ts';
 import { SyscallError } from '../errors.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import type { InnerTemplate } from '../maps/inner-template.ts';
@@ -22,6 +23,7 @@ export function innerTemplateOf(
   name: string,
   kernel: Kernel,
   maps: ReadonlyMap<string, RawMap>,
+  options: BtfCodecOptions = {},
 ): InnerTemplate | undefined {
   const definition = object.maps.get(name);
   if (definition === undefined || definition.inner === null) {
@@ -31,7 +33,7 @@ export function innerTemplateOf(
   const inSlots = new Set(definition.slots.map((slot) => slot.name));
   return {
     shape,
-    ...definedCodecs(object, definition.inner, shape),
+    ...definedCodecs(object, definition.inner, shape, options),
     loadBtf: () => loadBtf(object, kernel),
     known: [...inSlots].flatMap((slot) => maps.get(slot) ?? []),
   };

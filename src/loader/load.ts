@@ -1,5 +1,6 @@
 /** Loading an object: its maps created or found again, pinned, filled. */
 
+import type { BtfCodecOptions } from '../codec/from-btf.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import { linuxKernel } from '../kernel/linux.ts';
 import { MapHandle } from '../maps/map-handle.ts';
@@ -40,7 +41,11 @@ export class LoadedObject<G extends object = Globals> {
   /** Maps of the object that were not created, and why. */
   readonly omitted: readonly Omission[];
 
-  readonly #typed: MapHandle[] = [];
+  /** Those that are open: whoever closes one before the object need not keep it in memory. */
+  readonly #typed = new Set<MapHandle>();
+  readonly #forget = (handle: MapHandle): void => {
+    this.#typed.delete(handle);
+  };
   #globals: GlobalVariables | undefined;
 
   /** @internal */
@@ -61,11 +66,13 @@ export class LoadedObject<G extends object = Globals> {
    * where the object declares only sizes. It is closed with the object, or before by its owner.
    *
    * @param kind the class of handle, with types if they are known: `HashMap<number, Stats>`
+   * @param options `characters: 'bytes'` for `char` arrays that hold no text: all their bytes, also of
+   *   inner maps
    * @throws RangeError if the object has no such map
    * @throws SkepError `ERR_SKEP_MAP_KIND` if the map is of another kind
    */
-  map<M extends MapHandle>(name: string, kind: MapKind<M>): M {
-    return this.#open(name, kind, {});
+  map<M extends MapHandle>(name: string, kind: MapKind<M>, options: BtfCodecOptions = {}): M {
+    return this.#open(name, kind, {}, options);
   }
 
   /**
@@ -108,7 +115,12 @@ export class LoadedObject<G extends object = Globals> {
     return this.#open(name, UserRingBuffer<T>, types);
   }
 
-  #open<M extends MapHandle>(name: string, kind: MapKind<M>, types: object): M {
+  #open<M extends MapHandle>(
+    name: string,
+    kind: MapKind<M>,
+    types: object,
+    options: BtfCodecOptions = {},
+  ): M {
     const raw = this.maps.get(name);
     if (raw === undefined) {
       const known = [...this.maps.keys()].join(', ') || 'none';
@@ -119,15 +131,17 @@ export class LoadedObject<G extends object = Globals> {
     }
     const source = {
       kernel: this.kernel,
-      fd: this.kernel.duplicate(raw.fd),
       name,
       pinPath: raw.pinPath,
-      ...codecsOf(this.object, name, raw.info()),
-      inner: innerTemplateOf(this.object, name, this.kernel, this.maps),
+      ...codecsOf(this.object, name, raw.info(), options),
+      inner: innerTemplateOf(this.object, name, this.kernel, this.maps, options),
       ...types,
+      onClose: this.#forget,
+      // Last: whatever fails above leaves no descriptor.
+      fd: this.kernel.duplicate(raw.fd),
     };
     const handle = handleOf(kind as new (source: TypedSource<unknown, unknown>) => M, source);
-    this.#typed.push(handle);
+    this.#typed.add(handle);
     return handle;
   }
 
@@ -159,14 +173,21 @@ export class LoadedObject<G extends object = Globals> {
     return this.#globals.numbers(name) as NumberView<G[K]>;
   }
 
-  /** Closes every handle, and unmaps the globals. Closing twice does nothing. */
+  /**
+   * Closes every handle, and unmaps the globals. Closing twice does nothing. If something fails, the
+   * rest is closed all the same, and the first error is thrown.
+   */
   close(): void {
-    this.#globals?.close();
-    for (const map of this.#typed) {
-      map.close();
+    const errors: unknown[] = [];
+    for (const open of [this.#globals, ...this.#typed, ...this.maps.values()]) {
+      try {
+        open?.close();
+      } catch (error) {
+        errors.push(error);
+      }
     }
-    for (const map of this.maps.values()) {
-      map.close();
+    if (errors.length > 0) {
+      throw errors[0];
     }
   }
 

@@ -1,8 +1,10 @@
 /** Arrays: as many entries as were asked for, all there from the start. */
 
 import type { Codec } from '../codec/codec.ts';
+import type { Input } from '../codec/input.ts';
 import { u32 } from '../codec/numbers.ts';
 import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
+import { checkCreate } from './create-checks.ts';
 import type { canBeInner } from './inner-map.ts';
 import type { OpenByIdOptions, OpenOptions } from './map-handle.ts';
 import {
@@ -21,7 +23,7 @@ import { TypedMap, type TypedSource } from './typed-map.ts';
  * using limits = ArrayMap.create({ value: u64, maxEntries: 4 });
  * limits.set(3, 100n);
  */
-export class ArrayMap<V> extends TypedMap<number, V> {
+export class ArrayMap<V, VI = Input<V>> extends TypedMap<number, V, number, VI> {
   declare readonly [canBeInner]: true;
 
   /** The types of map that this class is for. */
@@ -33,9 +35,12 @@ export class ArrayMap<V> extends TypedMap<number, V> {
   }
 
   /** Creates an array. @throws SyscallError as `BPF_MAP_CREATE` does */
-  static create<V>(options: CreateOptions & { readonly value: Codec<V, never> }): ArrayMap<V> {
+  static create<V, VI = Input<V>>(
+    options: CreateOptions & { readonly value: Codec<V, VI> },
+  ): ArrayMap<V, VI> {
+    checkCreate('ArrayMap.create', options, 'value');
     const types = { key: u32, value: options.value };
-    return handleOf<TypedSource<number, V>, ArrayMap<V>>(
+    return handleOf<TypedSource<number, V>, ArrayMap<V, VI>>(
       ArrayMap,
       createTyped(BPF_MAP_TYPE.ARRAY, types, options),
     );
@@ -48,24 +53,24 @@ export class ArrayMap<V> extends TypedMap<number, V> {
    * @throws SkepError `ERR_SKEP_MAP_KIND` if it is another kind of map, or its values have another
    *   size
    */
-  static openPinned<V = unknown>(
+  static openPinned<V = unknown, VI = Input<V>>(
     path: string,
-    types?: ValueType<V>,
+    types?: ValueType<V, VI>,
     options: OpenOptions = {},
-  ): ArrayMap<V> {
-    return handleOf<TypedSource<number, V>, ArrayMap<V>>(
+  ): ArrayMap<V, VI> {
+    return handleOf<TypedSource<number, V>, ArrayMap<V, VI>>(
       ArrayMap,
       openIndexed(path, types, options),
     );
   }
 
   /** Opens an array by the kernel's id for it; see {@link ArrayMap.openPinned}. Needs CAP_SYS_ADMIN. */
-  static openById<V = unknown>(
+  static openById<V = unknown, VI = Input<V>>(
     id: number,
-    types?: ValueType<V>,
+    types?: ValueType<V, VI>,
     options: OpenByIdOptions = {},
-  ): ArrayMap<V> {
-    return handleOf<TypedSource<number, V>, ArrayMap<V>>(
+  ): ArrayMap<V, VI> {
+    return handleOf<TypedSource<number, V>, ArrayMap<V, VI>>(
       ArrayMap,
       openIndexed({ id }, types, options),
     );

@@ -1,7 +1,9 @@
 /** Arrays whose entries are maps. */
 
+import type { Input } from '../codec/input.ts';
 import { u32 } from '../codec/numbers.ts';
 import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
+import { checkCreate } from './create-checks.ts';
 import type { CreatingKind, HandleOf, InnerKind } from './inner-kinds.ts';
 import type { InnerMap } from './inner-map.ts';
 import type { MapPlace, OpenByIdOptions, OpenOptions } from './map-handle.ts';
@@ -40,12 +42,13 @@ export class ArrayOfMaps<M extends InnerMap> extends OuterMap<number, M> {
    *   maxEntries: 8,
    * });
    */
-  static create<C extends CreatingKind, IK, IV>(
-    options: CreateOptions & { readonly inner: InnerOptions<C, IK, IV> },
-  ): ArrayOfMaps<HandleOf<C, IK, IV>> {
-    return handleOf<OuterSource<number>, ArrayOfMaps<HandleOf<C, IK, IV>>>(
+  static create<C extends CreatingKind, IK, IV, IKI = Input<IK>, IVI = Input<IV>>(
+    options: CreateOptions & { readonly inner: InnerOptions<C, IK, IV, IKI, IVI> },
+  ): ArrayOfMaps<HandleOf<C, IK, IV, IKI, IVI>> {
+    checkCreate('ArrayOfMaps.create', options);
+    return handleOf<OuterSource<number>, ArrayOfMaps<HandleOf<C, IK, IV, IKI, IVI>>>(
       ArrayOfMaps,
-      createOuter(BPF_MAP_TYPE.ARRAY_OF_MAPS, u32, options.inner, options),
+      createOuter('ArrayOfMaps.create', BPF_MAP_TYPE.ARRAY_OF_MAPS, u32, options.inner, options),
     );
   }
 
@@ -57,30 +60,42 @@ export class ArrayOfMaps<M extends InnerMap> extends OuterMap<number, M> {
    *   is moved as bytes
    * @throws SkepError `ERR_SKEP_MAP_KIND` if it is another kind of map
    */
-  static openPinned<C extends InnerKind = InnerKind, IK = unknown, IV = unknown>(
+  static openPinned<
+    C extends InnerKind = InnerKind,
+    IK = unknown,
+    IV = unknown,
+    IKI = Input<IK>,
+    IVI = Input<IV>,
+  >(
     path: string,
-    types?: { readonly inner: InnerTypes<C, IK, IV> },
+    types?: { readonly inner: InnerTypes<C, IK, IV, IKI, IVI> },
     options: OpenOptions = {},
-  ): ArrayOfMaps<HandleOf<C, IK, IV>> {
+  ): ArrayOfMaps<HandleOf<C, IK, IV, IKI, IVI>> {
     return ArrayOfMaps.#open(path, types, options);
   }
 
   /** Opens an array of maps by id; see {@link ArrayOfMaps.openPinned}. Needs CAP_SYS_ADMIN. */
-  static openById<C extends InnerKind = InnerKind, IK = unknown, IV = unknown>(
+  static openById<
+    C extends InnerKind = InnerKind,
+    IK = unknown,
+    IV = unknown,
+    IKI = Input<IK>,
+    IVI = Input<IV>,
+  >(
     id: number,
-    types?: { readonly inner: InnerTypes<C, IK, IV> },
+    types?: { readonly inner: InnerTypes<C, IK, IV, IKI, IVI> },
     options: OpenByIdOptions = {},
-  ): ArrayOfMaps<HandleOf<C, IK, IV>> {
+  ): ArrayOfMaps<HandleOf<C, IK, IV, IKI, IVI>> {
     return ArrayOfMaps.#open({ id }, types, options);
   }
 
-  static #open<C extends InnerKind, IK, IV>(
+  static #open<C extends InnerKind, IK, IV, IKI, IVI>(
     place: MapPlace,
-    types: { readonly inner: InnerTypes<C, IK, IV> } | undefined,
+    types: { readonly inner: InnerTypes<C, IK, IV, IKI, IVI> } | undefined,
     options: OpenOptions,
-  ): ArrayOfMaps<HandleOf<C, IK, IV>> {
+  ): ArrayOfMaps<HandleOf<C, IK, IV, IKI, IVI>> {
     const both = types === undefined ? undefined : { key: u32, inner: types.inner };
-    return handleOf<OuterSource<number>, ArrayOfMaps<HandleOf<C, IK, IV>>>(
+    return handleOf<OuterSource<number>, ArrayOfMaps<HandleOf<C, IK, IV, IKI, IVI>>>(
       ArrayOfMaps,
       openOuter(place, both, options),
     );

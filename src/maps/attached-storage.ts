@@ -7,9 +7,13 @@
 
 import { struct } from '../codec/by-hand.ts';
 import { type Codec, Memory } from '../codec/codec.ts';
+import type { Input } from '../codec/input.ts';
 import { u32, u64 } from '../codec/numbers.ts';
+import { checkCreate } from './create-checks.ts';
+import { EntryRoom } from './entry-room.ts';
 import { walkKeys } from './key-walk.ts';
 import { MapHandle, type MapPlace, type OpenOptions } from './map-handle.ts';
+import { refusedCall } from './refused-call.ts';
 import { type CreateOptions, createTyped, openTyped, type ValueType } from './standalone.ts';
 import { checkKind, checkSize, type ReadOptions, type TypedSource } from './typed-map.ts';
 
@@ -28,14 +32,18 @@ export interface AttachedKey {
 const ATTACHED_KEY = struct({ cgroup_inode_id: u64, attach_type: u32 });
 
 /** How such storage is created. */
-export interface AttachedOptions<V> extends Omit<CreateOptions, 'maxEntries'>, ValueType<V> {}
+export interface AttachedOptions<V, VI = never>
+  extends Omit<CreateOptions, 'maxEntries'>,
+    ValueType<V, VI> {}
 
 /** What both kinds do. `K` is {@link AttachedKey}, or a bigint for maps with the cgroup alone (5.9). */
-export abstract class AttachedStorage<K, V> extends MapHandle implements Iterable<[K, V]> {
+export abstract class AttachedStorage<K, V, VI = Input<V>>
+  extends MapHandle
+  implements Iterable<[K, V]>
+{
   readonly #key: Codec<K, unknown>;
   readonly #value: Codec<V, unknown>;
-  readonly #keyMemory: Memory;
-  readonly #valueMemory: Memory;
+  readonly #room: EntryRoom;
 
   /** @internal */
   constructor(source: TypedSource<K, V>, types: readonly number[]) {
@@ -47,27 +55,38 @@ export abstract class AttachedStorage<K, V> extends MapHandle implements Iterabl
     checkKind(this, types);
     checkSize(this, 'keys', this.#key, keySize);
     checkSize(this, 'values', this.#value, valueBytes);
-    const { littleEndian } = source.kernel;
-    const buffer = new ArrayBuffer(keySize + valueBytes);
-    this.#valueMemory = new Memory(new Uint8Array(buffer, 0, valueBytes), littleEndian);
-    this.#keyMemory = new Memory(new Uint8Array(buffer, valueBytes), littleEndian);
+    this.#room = new EntryRoom(keySize, valueBytes, source.kernel.littleEndian);
   }
 
   /** The value of a cgroup; undefined if no program with this map is attached to it. */
   get(key: K, options?: ReadOptions): V | undefined {
-    const fd = this.fd;
-    this.#key.write(this.#keyMemory, 0, key);
+    void this.fd;
     const flags = options?.lock === true ? LOCK : 0;
-    return this.kernel.lookup(fd, this.#keyMemory.bytes, this.#valueMemory.bytes, flags)
-      ? this.#value.read(this.#valueMemory, 0)
-      : undefined;
+    const room = this.#room.borrow();
+    try {
+      this.#key.write(room.key, 0, key);
+      return this.kernel.lookup(this.fd, room.key.bytes, room.value.bytes, flags)
+        ? this.#value.read(room.value, 0)
+        : undefined;
+    } catch (error) {
+      throw refusedCall(error, this.name, flags);
+    } finally {
+      room.busy = false;
+    }
   }
 
   /** Whether a program with this map is attached to a cgroup. */
   has(key: K): boolean {
-    const fd = this.fd;
-    this.#key.write(this.#keyMemory, 0, key);
-    return this.kernel.lookup(fd, this.#keyMemory.bytes, this.#valueMemory.bytes, 0);
+    void this.fd;
+    const room = this.#room.borrow();
+    try {
+      this.#key.write(room.key, 0, key);
+      return this.kernel.lookup(this.fd, room.key.bytes, room.value.bytes, 0);
+    } catch (error) {
+      throw refusedCall(error, this.name);
+    } finally {
+      room.busy = false;
+    }
   }
 
   /**
@@ -76,13 +95,20 @@ export abstract class AttachedStorage<K, V> extends MapHandle implements Iterabl
    * @throws ValueError if the value does not fit its type; nothing is written
    * @throws SyscallError `ENOENT` if no program with this map is attached to the cgroup
    */
-  set(key: K, value: V, options?: ReadOptions): this {
-    const fd = this.fd;
-    this.#key.write(this.#keyMemory, 0, key);
-    this.#value.write(this.#valueMemory, 0, value);
-    const flags = EXIST | (options?.lock === true ? LOCK : 0);
-    this.kernel.update(fd, this.#keyMemory.bytes, this.#valueMemory.bytes, flags);
-    return this;
+  set(key: K, value: VI, options?: ReadOptions): this {
+    void this.fd;
+    const lock = options?.lock === true ? LOCK : 0;
+    const room = this.#room.borrow();
+    try {
+      this.#key.write(room.key, 0, key);
+      this.#value.write(room.value, 0, value);
+      this.kernel.update(this.fd, room.key.bytes, room.value.bytes, EXIST | lock);
+      return this;
+    } catch (error) {
+      throw refusedCall(error, this.name, lock);
+    } finally {
+      room.busy = false;
+    }
   }
 
   /** The keys that have a value. */
@@ -96,15 +122,31 @@ export abstract class AttachedStorage<K, V> extends MapHandle implements Iterabl
   *entries(): Generator<[K, V], void, undefined> {
     for (const key of walkKeys(this)) {
       // The program may have been detached since.
-      if (this.kernel.lookup(this.fd, key, this.#valueMemory.bytes, 0)) {
-        const memory = new Memory(key, this.kernel.littleEndian);
-        yield [this.#key.read(memory, 0), this.#value.read(this.#valueMemory, 0)];
+      const entry = this.#entry(key);
+      if (entry !== undefined) {
+        yield entry;
       }
     }
   }
 
   [Symbol.iterator](): Generator<[K, V], void, undefined> {
     return this.entries();
+  }
+
+  #entry(key: Uint8Array): [K, V] | undefined {
+    const room = this.#room.borrow();
+    try {
+      return this.kernel.lookup(this.fd, key, room.value.bytes, 0)
+        ? [
+            this.#key.read(new Memory(key, this.kernel.littleEndian), 0),
+            this.#value.read(room.value, 0),
+          ]
+        : undefined;
+    } catch (error) {
+      throw refusedCall(error, this.name);
+    } finally {
+      room.busy = false;
+    }
   }
 }
 
@@ -113,6 +155,7 @@ export function createAttached<V>(
   type: number,
   options: AttachedOptions<V>,
 ): TypedSource<AttachedKey, V> {
+  checkCreate('create', options, 'value');
   const types = { key: ATTACHED_KEY, value: options.value };
   return createTyped(type, types, { ...options, maxEntries: 0 });
 }

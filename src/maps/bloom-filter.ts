@@ -1,7 +1,9 @@
 /** Bloom filters: sets that can be asked, and are wrong now and then, but only in one way. */
 
+import type { Input } from '../codec/input.ts';
 import { BPF_UPDATE } from '../uapi/map-flags.ts';
 import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
+import { checkCreate } from './create-checks.ts';
 import {
   createKeyless,
   KeylessMap,
@@ -24,7 +26,7 @@ const MOST_HASHES = 15;
  * seen.add(42n);
  * seen.has(42n); // true
  */
-export class BloomFilter<V> extends KeylessMap<V> {
+export class BloomFilter<V, VI = Input<V>> extends KeylessMap<V, VI> {
   /** The types of map that this class is for. */
   static readonly types: readonly number[] = [BPF_MAP_TYPE.BLOOM_FILTER];
 
@@ -41,9 +43,10 @@ export class BloomFilter<V> extends KeylessMap<V> {
    * @throws RangeError for another number of hash functions
    * @throws SyscallError as `BPF_MAP_CREATE` does
    */
-  static create<V>(
-    options: ValueType<V> & CreateOptions & { readonly hashes?: number },
-  ): BloomFilter<V> {
+  static create<V, VI = Input<V>>(
+    options: ValueType<V, VI> & CreateOptions & { readonly hashes?: number },
+  ): BloomFilter<V, VI> {
+    checkCreate('BloomFilter.create', options, 'value');
     const { hashes, value } = options;
     if (
       hashes !== undefined &&
@@ -51,7 +54,7 @@ export class BloomFilter<V> extends KeylessMap<V> {
     ) {
       throw new RangeError(`a Bloom filter has 1 to ${MOST_HASHES} hash functions, not ${hashes}`);
     }
-    return handleOf<KeylessSource<V>, BloomFilter<V>>(
+    return handleOf<KeylessSource<V>, BloomFilter<V, VI>>(
       BloomFilter,
       createKeyless(BPF_MAP_TYPE.BLOOM_FILTER, value, options, BigInt(hashes ?? 0)),
     );
@@ -64,37 +67,37 @@ export class BloomFilter<V> extends KeylessMap<V> {
    * @throws SkepError `ERR_SKEP_MAP_KIND` if it is another kind of map, or its values have another
    *   size
    */
-  static openPinned<V = unknown>(
+  static openPinned<V = unknown, VI = Input<V>>(
     path: string,
-    types?: ValueType<V>,
+    types?: ValueType<V, VI>,
     options: OpenOptions = {},
-  ): BloomFilter<V> {
-    return handleOf<KeylessSource<V>, BloomFilter<V>>(
+  ): BloomFilter<V, VI> {
+    return handleOf<KeylessSource<V>, BloomFilter<V, VI>>(
       BloomFilter,
       openKeyless(path, types, options),
     );
   }
 
   /** Opens a Bloom filter by the kernel's id for it; see {@link BloomFilter.openPinned}. Needs CAP_SYS_ADMIN. */
-  static openById<V = unknown>(
+  static openById<V = unknown, VI = Input<V>>(
     id: number,
-    types?: ValueType<V>,
+    types?: ValueType<V, VI>,
     options: OpenByIdOptions = {},
-  ): BloomFilter<V> {
-    return handleOf<KeylessSource<V>, BloomFilter<V>>(
+  ): BloomFilter<V, VI> {
+    return handleOf<KeylessSource<V>, BloomFilter<V, VI>>(
       BloomFilter,
       openKeyless({ id }, types, options),
     );
   }
 
   /** Adds a value. @throws ValueError if it does not fit its type; nothing is added */
-  add(value: V): this {
+  add(value: VI): this {
     this.give(value, BPF_UPDATE.ANY);
     return this;
   }
 
   /** Whether a value was added: false is certain, true may be a coincidence. */
-  has(value: V): boolean {
+  has(value: VI): boolean {
     return this.ask(value);
   }
 }

@@ -3,6 +3,7 @@
 import { bytes } from '../codec/aggregates.ts';
 import { u32 } from '../codec/numbers.ts';
 import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
+import { checkCreate } from './create-checks.ts';
 import { type PathOrFd, withFd } from './fd-like.ts';
 import type { canBeInner } from './inner-map.ts';
 import type { OpenByIdOptions, OpenOptions } from './map-handle.ts';
@@ -34,6 +35,7 @@ export class CgroupArray extends SlotMap<number> {
 
   /** Creates an array of cgroups. @throws SyscallError as `BPF_MAP_CREATE` does */
   static create(options: CreateOptions): CgroupArray {
+    checkCreate('CgroupArray.create', options);
     const types = { key: u32, value: bytes(4) };
     return handleOf<SlotSource<number>, CgroupArray>(
       CgroupArray,

@@ -1,5 +1,6 @@
 /** Values that live with cgroups. */
 
+import type { Input } from '../codec/input.ts';
 import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
 import { type PathOrFd, withFd } from './fd-like.ts';
 import type { canBeInner } from './inner-map.ts';
@@ -22,7 +23,7 @@ import { handleOf, type ValueType } from './standalone.ts';
  * using quotas = app.map('quotas', CgroupStorage<bigint>);
  * quotas.set('/sys/fs/cgroup/system.slice', 1000n);
  */
-export class CgroupStorage<V> extends LocalStorage<PathOrFd, V> {
+export class CgroupStorage<V, VI = Input<V>> extends LocalStorage<PathOrFd, V, VI> {
   declare readonly [canBeInner]: true;
 
   /** The types of map that this class is for. */
@@ -34,8 +35,8 @@ export class CgroupStorage<V> extends LocalStorage<PathOrFd, V> {
   }
 
   /** Creates storage for cgroups. @throws SyscallError as `BPF_MAP_CREATE` does */
-  static create<V>(options: StorageOptions<V>): CgroupStorage<V> {
-    return handleOf<StorageSource<V>, CgroupStorage<V>>(
+  static create<V, VI = Input<V>>(options: StorageOptions<V, VI>): CgroupStorage<V, VI> {
+    return handleOf<StorageSource<V>, CgroupStorage<V, VI>>(
       CgroupStorage,
       createStorage(BPF_MAP_TYPE.CGRP_STORAGE, options),
     );
@@ -48,24 +49,24 @@ export class CgroupStorage<V> extends LocalStorage<PathOrFd, V> {
    * @throws SkepError `ERR_SKEP_MAP_KIND` if it is another kind of map, or its values have another
    *   size
    */
-  static openPinned<V = unknown>(
+  static openPinned<V = unknown, VI = Input<V>>(
     path: string,
-    types?: ValueType<V>,
+    types?: ValueType<V, VI>,
     options: OpenOptions = {},
-  ): CgroupStorage<V> {
-    return handleOf<StorageSource<V>, CgroupStorage<V>>(
+  ): CgroupStorage<V, VI> {
+    return handleOf<StorageSource<V>, CgroupStorage<V, VI>>(
       CgroupStorage,
       openStorage(path, types, options),
     );
   }
 
   /** Opens storage by the kernel's id for it; see {@link CgroupStorage.openPinned}. Needs CAP_SYS_ADMIN. */
-  static openById<V = unknown>(
+  static openById<V = unknown, VI = Input<V>>(
     id: number,
-    types?: ValueType<V>,
+    types?: ValueType<V, VI>,
     options: OpenByIdOptions = {},
-  ): CgroupStorage<V> {
-    return handleOf<StorageSource<V>, CgroupStorage<V>>(
+  ): CgroupStorage<V, VI> {
+    return handleOf<StorageSource<V>, CgroupStorage<V, VI>>(
       CgroupStorage,
       openStorage({ id }, types, options),
     );

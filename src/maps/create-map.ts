@@ -6,6 +6,7 @@
 import { SyscallError } from '../errors.ts';
 import type { Kernel, MapAttributes } from '../kernel/kernel.ts';
 import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
+import { checkSizes } from './create-checks.ts';
 
 /** Longest name in the kernel: `BPF_OBJ_NAME_LEN` less its NUL. */
 const NAME_LENGTH = 15;
@@ -74,6 +75,7 @@ export interface CreateMapOptions {
  * take; a dot in the name (before 5.2); the name (before 4.15).
  *
  * @returns a file descriptor, the caller's to close
+ * @throws TypeError, RangeError for numbers that are none of 32 bits
  * @throws SyscallError the first refusal, if none of that helps
  */
 export function createMap(
@@ -81,6 +83,7 @@ export function createMap(
   attributes: MapAttributes,
   options: CreateMapOptions = {},
 ): number {
+  checkSizes(attributes);
   let refusal: Error | undefined;
   for (const attempt of attempts(attributes, options.optionalFlags ?? 0)) {
     // As libbpf does, types are left out after any refusal; the rest only if age can be the reason.

@@ -1,6 +1,8 @@
 /** Hashes, and hashes that forget what was used least recently. */
 
+import type { Input } from '../codec/input.ts';
 import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
+import { checkCreate } from './create-checks.ts';
 import type { canBeInner } from './inner-map.ts';
 import type { OpenByIdOptions, OpenOptions } from './map-handle.ts';
 import { type CreateOptions, createTyped, handleOf, openTyped, type Types } from './standalone.ts';
@@ -14,7 +16,7 @@ import { TypedMap, type TypedSource } from './typed-map.ts';
  * counts.set(1, 5n);
  * for (const [key, value] of counts) console.log(key, value);
  */
-export class HashMap<K, V> extends TypedMap<K, V> {
+export class HashMap<K, V, KI = Input<K>, VI = Input<V>> extends TypedMap<K, V, KI, VI> {
   declare readonly [canBeInner]: true;
 
   /** The types of map that this class is for. */
@@ -31,12 +33,13 @@ export class HashMap<K, V> extends TypedMap<K, V> {
    * @param options `lru: true` for one that drops old entries when it is full
    * @throws SyscallError as `BPF_MAP_CREATE` does
    */
-  static create<K, V>(
-    options: Types<K, V> & CreateOptions & { readonly lru?: boolean },
-  ): HashMap<K, V> {
+  static create<K, V, KI = Input<K>, VI = Input<V>>(
+    options: Types<K, V, KI, VI> & CreateOptions & { readonly lru?: boolean },
+  ): HashMap<K, V, KI, VI> {
+    checkCreate('HashMap.create', options, 'key', 'value');
     const type = options.lru === true ? BPF_MAP_TYPE.LRU_HASH : BPF_MAP_TYPE.HASH;
     const { key, value } = options;
-    return handleOf<TypedSource<K, V>, HashMap<K, V>>(
+    return handleOf<TypedSource<K, V>, HashMap<K, V, KI, VI>>(
       HashMap,
       createTyped(type, { key, value }, options),
     );
@@ -49,31 +52,36 @@ export class HashMap<K, V> extends TypedMap<K, V> {
    * @throws SkepError `ERR_SKEP_MAP_KIND` if it is another kind of map, or its keys or values have
    *   another size
    */
-  static openPinned<K = unknown, V = unknown>(
+  static openPinned<K = unknown, V = unknown, KI = Input<K>, VI = Input<V>>(
     path: string,
-    types?: Types<K, V>,
+    types?: Types<K, V, KI, VI>,
     options: OpenOptions = {},
-  ): HashMap<K, V> {
-    return handleOf<TypedSource<K, V>, HashMap<K, V>>(HashMap, openTyped(path, types, options));
+  ): HashMap<K, V, KI, VI> {
+    return handleOf<TypedSource<K, V>, HashMap<K, V, KI, VI>>(
+      HashMap,
+      openTyped(path, types, options),
+    );
   }
 
   /** Opens a hash by the kernel's id for it; see {@link HashMap.openPinned}. Needs CAP_SYS_ADMIN. */
-  static openById<K = unknown, V = unknown>(
+  static openById<K = unknown, V = unknown, KI = Input<K>, VI = Input<V>>(
     id: number,
-    types?: Types<K, V>,
+    types?: Types<K, V, KI, VI>,
     options: OpenByIdOptions = {},
-  ): HashMap<K, V> {
-    return handleOf<TypedSource<K, V>, HashMap<K, V>>(HashMap, openTyped({ id }, types, options));
+  ): HashMap<K, V, KI, VI> {
+    return handleOf<TypedSource<K, V>, HashMap<K, V, KI, VI>>(
+      HashMap,
+      openTyped({ id }, types, options),
+    );
   }
 
   /** Removes a key; false if it is not there. */
-  delete(key: K): boolean {
-    const fd = this.fd;
-    return this.kernel.delete(fd, this.writeKey(key));
+  delete(key: KI): boolean {
+    return this.removeKey(key);
   }
 
   /** Removes a key and gives its value, in one step (5.14); undefined if it is not there. */
-  lookupAndDelete(key: K): V | undefined {
+  lookupAndDelete(key: KI): V | undefined {
     return this.takeValue(key);
   }
 

@@ -1,7 +1,9 @@
 /** Hashes whose values are maps. */
 
 import type { Codec } from '../codec/codec.ts';
+import type { Input } from '../codec/input.ts';
 import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
+import { checkCreate } from './create-checks.ts';
 import type { CreatingKind, HandleOf, InnerKind } from './inner-kinds.ts';
 import type { InnerMap } from './inner-map.ts';
 import {
@@ -25,7 +27,7 @@ import { clear, type WalkedMap, walk } from './walk.ts';
  * using ports = tenants.createInner();
  * tenants.set(7, ports);
  */
-export class HashOfMaps<K, M extends InnerMap> extends OuterMap<K, M> {
+export class HashOfMaps<K, M extends InnerMap, KI = Input<K>> extends OuterMap<K, M, KI> {
   /** The types of map that this class is for. */
   static readonly types: readonly number[] = [BPF_MAP_TYPE.HASH_OF_MAPS];
 
@@ -47,15 +49,22 @@ export class HashOfMaps<K, M extends InnerMap> extends OuterMap<K, M> {
    *   maxEntries: 64,
    * });
    */
-  static create<K, C extends CreatingKind, IK, IV>(
+  static create<K, C extends CreatingKind, IK, IV, KI = Input<K>, IKI = Input<IK>, IVI = Input<IV>>(
     options: CreateOptions & {
-      readonly key: Codec<K, never>;
-      readonly inner: InnerOptions<C, IK, IV>;
+      readonly key: Codec<K, KI>;
+      readonly inner: InnerOptions<C, IK, IV, IKI, IVI>;
     },
-  ): HashOfMaps<K, HandleOf<C, IK, IV>> {
-    return handleOf<OuterSource<K>, HashOfMaps<K, HandleOf<C, IK, IV>>>(
+  ): HashOfMaps<K, HandleOf<C, IK, IV, IKI, IVI>, KI> {
+    checkCreate('HashOfMaps.create', options, 'key');
+    return handleOf<OuterSource<K>, HashOfMaps<K, HandleOf<C, IK, IV, IKI, IVI>, KI>>(
       HashOfMaps,
-      createOuter(BPF_MAP_TYPE.HASH_OF_MAPS, options.key, options.inner, options),
+      createOuter(
+        'HashOfMaps.create',
+        BPF_MAP_TYPE.HASH_OF_MAPS,
+        options.key,
+        options.inner,
+        options,
+      ),
     );
   }
 
@@ -68,24 +77,40 @@ export class HashOfMaps<K, M extends InnerMap> extends OuterMap<K, M> {
    *   values; what has none there is moved as bytes
    * @throws SkepError `ERR_SKEP_MAP_KIND` if it is another kind of map, or its keys have another size
    */
-  static openPinned<K = Uint8Array, C extends InnerKind = InnerKind, IK = unknown, IV = unknown>(
+  static openPinned<
+    K = Uint8Array,
+    C extends InnerKind = InnerKind,
+    IK = unknown,
+    IV = unknown,
+    KI = Input<K>,
+    IKI = Input<IK>,
+    IVI = Input<IV>,
+  >(
     path: string,
-    types?: OuterTypes<K, C, IK, IV>,
+    types?: OuterTypes<K, C, IK, IV, KI, IKI, IVI>,
     options: OpenOptions = {},
-  ): HashOfMaps<K, HandleOf<C, IK, IV>> {
-    return handleOf<OuterSource<K>, HashOfMaps<K, HandleOf<C, IK, IV>>>(
+  ): HashOfMaps<K, HandleOf<C, IK, IV, IKI, IVI>, KI> {
+    return handleOf<OuterSource<K>, HashOfMaps<K, HandleOf<C, IK, IV, IKI, IVI>, KI>>(
       HashOfMaps,
       openOuter(path, types, options),
     );
   }
 
   /** Opens a hash of maps by id; see {@link HashOfMaps.openPinned}. Needs CAP_SYS_ADMIN. */
-  static openById<K = Uint8Array, C extends InnerKind = InnerKind, IK = unknown, IV = unknown>(
+  static openById<
+    K = Uint8Array,
+    C extends InnerKind = InnerKind,
+    IK = unknown,
+    IV = unknown,
+    KI = Input<K>,
+    IKI = Input<IK>,
+    IVI = Input<IV>,
+  >(
     id: number,
-    types?: OuterTypes<K, C, IK, IV>,
+    types?: OuterTypes<K, C, IK, IV, KI, IKI, IVI>,
     options: OpenByIdOptions = {},
-  ): HashOfMaps<K, HandleOf<C, IK, IV>> {
-    return handleOf<OuterSource<K>, HashOfMaps<K, HandleOf<C, IK, IV>>>(
+  ): HashOfMaps<K, HandleOf<C, IK, IV, IKI, IVI>, KI> {
+    return handleOf<OuterSource<K>, HashOfMaps<K, HandleOf<C, IK, IV, IKI, IVI>, KI>>(
       HashOfMaps,
       openOuter({ id }, types, options),
     );
@@ -99,7 +124,7 @@ export class HashOfMaps<K, M extends InnerMap> extends OuterMap<K, M> {
    * @throws InnerMismatchError if the map is not like the template, with each difference
    * @throws SyscallError `EEXIST`, `ENOENT` if the mode forbids it; `E2BIG` if the map is full
    */
-  set(key: K, inner: M | RawMap, options?: { readonly mode?: UpdateMode }): this {
+  set(key: KI, inner: M | RawMap, options?: { readonly mode?: UpdateMode }): this {
     const mode = options?.mode;
     this.setInner(key, inner, mode === undefined ? 0 : updateFlags(this.name, mode));
     return this;

@@ -1,5 +1,6 @@
 /** Which class the handles of inner maps have, by the type of the maps. */
 
+import type { Input } from '../codec/input.ts';
 import { Arena } from './arena.ts';
 import { ArrayMap } from './array-map.ts';
 import { BloomFilter } from './bloom-filter.ts';
@@ -43,38 +44,44 @@ export interface CreatingKind extends InnerKind {
  * The handles that a class gives with codecs for `K` and `V`. A class with types of its own
  * (`HashMap<number, bigint>`) keeps those.
  */
-export type HandleOf<C extends InnerKind, K, V> = C extends typeof HashMap
-  ? HashMap<K, V>
+export type HandleOf<
+  C extends InnerKind,
+  K,
+  V,
+  KI = Input<K>,
+  VI = Input<V>,
+> = C extends typeof HashMap
+  ? HashMap<K, V, KI, VI>
   : C extends typeof ArrayMap
-    ? ArrayMap<V>
+    ? ArrayMap<V, VI>
     : C extends typeof PerCpuHashMap
-      ? PerCpuHashMap<K, V>
+      ? PerCpuHashMap<K, V, KI, VI>
       : C extends typeof PerCpuArray
-        ? PerCpuArray<V>
+        ? PerCpuArray<V, VI>
         : C extends typeof LpmTrie
-          ? LpmTrie<V, K>
+          ? LpmTrie<V, K, VI, KI>
           : C extends typeof Queue
-            ? Queue<V>
+            ? Queue<V, VI>
             : C extends typeof Stack
-              ? Stack<V>
+              ? Stack<V, VI>
               : C extends typeof BloomFilter
-                ? BloomFilter<V>
+                ? BloomFilter<V, VI>
                 : C extends typeof RingBuffer
                   ? RingBuffer<V>
                   : C extends typeof UserRingBuffer
                     ? UserRingBuffer<V>
                     : C extends typeof MappedArray
-                      ? MappedArray<V>
+                      ? MappedArray<V, VI>
                       : C extends typeof SockHash
-                        ? SockHash<K>
+                        ? SockHash<K, KI>
                         : C extends typeof SkStorage
-                          ? SkStorage<V>
+                          ? SkStorage<V, VI>
                           : C extends typeof InodeStorage
-                            ? InodeStorage<V>
+                            ? InodeStorage<V, VI>
                             : C extends typeof TaskStorage
-                              ? TaskStorage<V>
+                              ? TaskStorage<V, VI>
                               : C extends typeof CgroupStorage
-                                ? CgroupStorage<V>
+                                ? CgroupStorage<V, VI>
                                 : C extends (new (
                                       source: never,
                                     ) => infer M extends InnerMap)

@@ -2,8 +2,10 @@
 
 import { bytes } from '../codec/aggregates.ts';
 import type { Codec } from '../codec/codec.ts';
+import type { BtfCodecOptions } from '../codec/from-btf.ts';
 import { InnerMismatchError } from '../errors.ts';
 import type { Kernel, MapInfo } from '../kernel/kernel.ts';
+import { checkSizes } from './create-checks.ts';
 import { createMap, kernelName, takesTypes } from './create-map.ts';
 import type { InnerKind } from './inner-kinds.ts';
 import { entriesRule, keptFlags } from './inner-rules.ts';
@@ -30,8 +32,8 @@ export interface InnerTemplate {
   /** The codecs of keys and values; undefined: as bytes. */
   readonly key?: Codec<unknown, never> | undefined;
   readonly value?: Codec<unknown, never> | undefined;
-  /** Whether the kernel is asked for the types of each inner map, as nobody else knows them. */
-  readonly live?: boolean | undefined;
+  /** Given where the kernel is asked for the types of each inner map, as nobody else knows them. */
+  readonly live?: BtfCodecOptions | undefined;
   /** The class of inner handles; undefined: the one for the type. */
   readonly kind?: InnerKind | undefined;
   /** Loads the types; a descriptor that is the caller's. null if the kernel does not take them. */
@@ -63,6 +65,7 @@ export function shapeOfMap(info: MapInfo): InnerShape {
  * @param outer name of the map of maps, for the map's name and messages
  * @param loadBtf gives a descriptor of the types, which stays its own
  * @returns a descriptor, the caller's
+ * @throws TypeError, RangeError for a number of entries that is none of 32 bits
  * @throws InnerMismatchError for a number of entries that cannot be; SyscallError as
  *   `BPF_MAP_CREATE` does
  */
@@ -74,6 +77,7 @@ export function createLike(
   loadBtf: () => number | null,
 ): number {
   const { maxEntries = shape.maxEntries, name = `${outer}.inner` } = overrides;
+  checkSizes({ ...shape, maxEntries });
   const rule = entriesRule(shape);
   if (maxEntries !== shape.maxEntries && rule !== undefined) {
     const wanted = `${shape.maxEntries}`;

@@ -1,5 +1,6 @@
 /** Values that live with files. */
 
+import type { Input } from '../codec/input.ts';
 import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
 import { type PathOrFd, withFd } from './fd-like.ts';
 import type { canBeInner } from './inner-map.ts';
@@ -27,7 +28,7 @@ import { handleOf, type ValueType } from './standalone.ts';
  * using labels = app.map('labels', InodeStorage<number>);
  * labels.set('/etc/passwd', 1);
  */
-export class InodeStorage<V> extends LocalStorage<PathOrFd, V> {
+export class InodeStorage<V, VI = Input<V>> extends LocalStorage<PathOrFd, V, VI> {
   declare readonly [canBeInner]: true;
 
   /** The types of map that this class is for. */
@@ -39,8 +40,8 @@ export class InodeStorage<V> extends LocalStorage<PathOrFd, V> {
   }
 
   /** Creates storage for files. @throws SyscallError as `BPF_MAP_CREATE` does */
-  static create<V>(options: StorageOptions<V>): InodeStorage<V> {
-    return handleOf<StorageSource<V>, InodeStorage<V>>(
+  static create<V, VI = Input<V>>(options: StorageOptions<V, VI>): InodeStorage<V, VI> {
+    return handleOf<StorageSource<V>, InodeStorage<V, VI>>(
       InodeStorage,
       createStorage(BPF_MAP_TYPE.INODE_STORAGE, options),
     );
@@ -53,24 +54,24 @@ export class InodeStorage<V> extends LocalStorage<PathOrFd, V> {
    * @throws SkepError `ERR_SKEP_MAP_KIND` if it is another kind of map, or its values have another
    *   size
    */
-  static openPinned<V = unknown>(
+  static openPinned<V = unknown, VI = Input<V>>(
     path: string,
-    types?: ValueType<V>,
+    types?: ValueType<V, VI>,
     options: OpenOptions = {},
-  ): InodeStorage<V> {
-    return handleOf<StorageSource<V>, InodeStorage<V>>(
+  ): InodeStorage<V, VI> {
+    return handleOf<StorageSource<V>, InodeStorage<V, VI>>(
       InodeStorage,
       openStorage(path, types, options),
     );
   }
 
   /** Opens storage by the kernel's id for it; see {@link InodeStorage.openPinned}. Needs CAP_SYS_ADMIN. */
-  static openById<V = unknown>(
+  static openById<V = unknown, VI = Input<V>>(
     id: number,
-    types?: ValueType<V>,
+    types?: ValueType<V, VI>,
     options: OpenByIdOptions = {},
-  ): InodeStorage<V> {
-    return handleOf<StorageSource<V>, InodeStorage<V>>(
+  ): InodeStorage<V, VI> {
+    return handleOf<StorageSource<V>, InodeStorage<V, VI>>(
       InodeStorage,
       openStorage({ id }, types, options),
     );

@@ -1,12 +1,15 @@
 /** Maps of values without keys: what queues, stacks and Bloom filters share. */
 
 import { bytes } from '../codec/aggregates.ts';
-import { type Codec, Memory } from '../codec/codec.ts';
+import type { Codec } from '../codec/codec.ts';
+import type { Input } from '../codec/input.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import { linuxKernel } from '../kernel/linux.ts';
 import { createMap, kernelName } from './create-map.ts';
+import { EntryRoom } from './entry-room.ts';
 import type { canBeInner } from './inner-map.ts';
 import { MapHandle, type MapPlace, type OpenOptions, type OwnedMap } from './map-handle.ts';
+import { refusedCall } from './refused-call.ts';
 import { type CreateOptions, openTyped, type ValueType } from './standalone.ts';
 import { checkKind, checkSize } from './typed-map.ts';
 
@@ -16,11 +19,11 @@ export type { ValueType };
 export interface KeylessSource<V> extends OwnedMap, ValueType<V> {}
 
 /** A map that is given to the kernel, and asked for, without a key. */
-export abstract class KeylessMap<V> extends MapHandle {
+export abstract class KeylessMap<V, VI = Input<V>> extends MapHandle {
   declare readonly [canBeInner]: true;
 
   readonly #value: Codec<V, unknown>;
-  readonly #memory: Memory;
+  readonly #room: EntryRoom;
 
   /** @internal */
   constructor(source: KeylessSource<V>, types: readonly number[]) {
@@ -29,31 +32,53 @@ export abstract class KeylessMap<V> extends MapHandle {
     const valueBytes = source.kernel.valueBytes(source.fd);
     checkKind(this, types);
     checkSize(this, 'values', this.#value, valueBytes);
-    this.#memory = new Memory(new Uint8Array(valueBytes), source.kernel.littleEndian);
+    this.#room = new EntryRoom(0, valueBytes, source.kernel.littleEndian);
   }
 
   /** Gives the kernel a value. @internal */
-  protected give(value: V, flags: number): void {
-    const fd = this.fd;
-    this.#value.write(this.#memory, 0, value);
-    this.kernel.update(fd, null, this.#memory.bytes, flags);
+  protected give(value: VI, flags: number): void {
+    // First, so that a closed handle is told from a bad value; and again behind its getters.
+    void this.fd;
+    const room = this.#room.borrow();
+    try {
+      this.#value.write(room.value, 0, value);
+      this.kernel.update(this.fd, null, room.value.bytes, flags);
+    } catch (error) {
+      throw refusedCall(error, this.name);
+    } finally {
+      room.busy = false;
+    }
   }
 
   /** Whether the kernel knows a value. @internal */
-  protected ask(value: V): boolean {
-    const fd = this.fd;
-    this.#value.write(this.#memory, 0, value);
-    return this.kernel.lookup(fd, null, this.#memory.bytes, 0);
+  protected ask(value: VI): boolean {
+    void this.fd;
+    const room = this.#room.borrow();
+    try {
+      this.#value.write(room.value, 0, value);
+      return this.kernel.lookup(this.fd, null, room.value.bytes, 0);
+    } catch (error) {
+      throw refusedCall(error, this.name);
+    } finally {
+      room.busy = false;
+    }
   }
 
   /** The value that the kernel gives by itself, removed or not; undefined for none. @internal */
   protected receive(remove: boolean): V | undefined {
-    const fd = this.fd;
-    const { bytes } = this.#memory;
-    const found = remove
-      ? this.kernel.lookupAndDelete(fd, null, bytes, 0)
-      : this.kernel.lookup(fd, null, bytes, 0);
-    return found ? this.#value.read(this.#memory, 0) : undefined;
+    const { fd, kernel } = this;
+    const room = this.#room.borrow();
+    const { bytes } = room.value;
+    try {
+      const found = remove
+        ? kernel.lookupAndDelete(fd, null, bytes, 0)
+        : kernel.lookup(fd, null, bytes, 0);
+      return found ? this.#value.read(room.value, 0) : undefined;
+    } catch (error) {
+      throw refusedCall(error, this.name);
+    } finally {
+      room.busy = false;
+    }
   }
 }
 

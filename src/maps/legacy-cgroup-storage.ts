@@ -1,5 +1,6 @@
 /** The older storage of cgroups, which belongs to the programs attached to them. */
 
+import type { Input } from '../codec/input.ts';
 import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
 import {
   type AttachedKey,
@@ -24,7 +25,11 @@ import type { TypedSource } from './typed-map.ts';
  * const counts = app.map('counts', LegacyCgroupStorage<bigint>);
  * for (const [{ cgroup_inode_id }, count] of counts) console.log(cgroup_inode_id, count);
  */
-export class LegacyCgroupStorage<V, K = AttachedKey> extends AttachedStorage<K, V> {
+export class LegacyCgroupStorage<V, K = AttachedKey, VI = Input<V>> extends AttachedStorage<
+  K,
+  V,
+  VI
+> {
   /** The types of map that this class is for. */
   static readonly types: readonly number[] = [BPF_MAP_TYPE.CGROUP_STORAGE];
 
@@ -34,8 +39,10 @@ export class LegacyCgroupStorage<V, K = AttachedKey> extends AttachedStorage<K, 
   }
 
   /** Creates such storage. @throws SyscallError as `BPF_MAP_CREATE` does */
-  static create<V>(options: AttachedOptions<V>): LegacyCgroupStorage<V> {
-    return handleOf<TypedSource<AttachedKey, V>, LegacyCgroupStorage<V>>(
+  static create<V, VI = Input<V>>(
+    options: AttachedOptions<V, VI>,
+  ): LegacyCgroupStorage<V, AttachedKey, VI> {
+    return handleOf<TypedSource<AttachedKey, V>, LegacyCgroupStorage<V, AttachedKey, VI>>(
       LegacyCgroupStorage,
       createAttached(BPF_MAP_TYPE.CGROUP_STORAGE, options),
     );
@@ -48,24 +55,24 @@ export class LegacyCgroupStorage<V, K = AttachedKey> extends AttachedStorage<K, 
    * @throws SkepError `ERR_SKEP_MAP_KIND` if it is another kind of map, or its keys or values have
    *   another size
    */
-  static openPinned<V = unknown>(
+  static openPinned<V = unknown, VI = Input<V>>(
     path: string,
-    types?: ValueType<V>,
+    types?: ValueType<V, VI>,
     options: OpenOptions = {},
-  ): LegacyCgroupStorage<V> {
-    return handleOf<TypedSource<AttachedKey, V>, LegacyCgroupStorage<V>>(
+  ): LegacyCgroupStorage<V, AttachedKey, VI> {
+    return handleOf<TypedSource<AttachedKey, V>, LegacyCgroupStorage<V, AttachedKey, VI>>(
       LegacyCgroupStorage,
       openAttached(path, types, options),
     );
   }
 
   /** Opens storage by the kernel's id for it; see {@link LegacyCgroupStorage.openPinned}. Needs CAP_SYS_ADMIN. */
-  static openById<V = unknown>(
+  static openById<V = unknown, VI = Input<V>>(
     id: number,
-    types?: ValueType<V>,
+    types?: ValueType<V, VI>,
     options: OpenByIdOptions = {},
-  ): LegacyCgroupStorage<V> {
-    return handleOf<TypedSource<AttachedKey, V>, LegacyCgroupStorage<V>>(
+  ): LegacyCgroupStorage<V, AttachedKey, VI> {
+    return handleOf<TypedSource<AttachedKey, V>, LegacyCgroupStorage<V, AttachedKey, VI>>(
       LegacyCgroupStorage,
       openAttached({ id }, types, options),
     );

@@ -1,5 +1,6 @@
 /** The older storage of cgroups, with a value per CPU. */
 
+import type { Input } from '../codec/input.ts';
 import { perCpu } from '../codec/per-cpu.ts';
 import type { PerCpuValues } from '../codec/per-cpu-values.ts';
 import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
@@ -22,9 +23,10 @@ import type { ReadOptions, TypedSource } from './typed-map.ts';
  * const counts = app.map('counts', LegacyPerCpuCgroupStorage<bigint>);
  * for (const [, perCpu] of counts) console.log(perCpu.sum());
  */
-export class LegacyPerCpuCgroupStorage<V, K = AttachedKey> extends AttachedStorage<
+export class LegacyPerCpuCgroupStorage<V, K = AttachedKey, VI = Input<V>> extends AttachedStorage<
   K,
-  PerCpuValues<V>
+  PerCpuValues<V>,
+  ArrayLike<VI>
 > {
   /** The types of map that this class is for. */
   static readonly types: readonly number[] = [BPF_MAP_TYPE.PERCPU_CGROUP_STORAGE];
@@ -38,8 +40,10 @@ export class LegacyPerCpuCgroupStorage<V, K = AttachedKey> extends AttachedStora
   }
 
   /** Creates such storage. @throws SyscallError as `BPF_MAP_CREATE` does */
-  static create<V>(options: AttachedOptions<V>): LegacyPerCpuCgroupStorage<V> {
-    return handleOf<TypedSource<AttachedKey, V>, LegacyPerCpuCgroupStorage<V>>(
+  static create<V, VI = Input<V>>(
+    options: AttachedOptions<V, VI>,
+  ): LegacyPerCpuCgroupStorage<V, AttachedKey, VI> {
+    return handleOf<TypedSource<AttachedKey, V>, LegacyPerCpuCgroupStorage<V, AttachedKey, VI>>(
       LegacyPerCpuCgroupStorage,
       createAttached(BPF_MAP_TYPE.PERCPU_CGROUP_STORAGE, options),
     );
@@ -52,24 +56,24 @@ export class LegacyPerCpuCgroupStorage<V, K = AttachedKey> extends AttachedStora
    * @throws SkepError `ERR_SKEP_MAP_KIND` if it is another kind of map, or its keys or values have
    *   another size
    */
-  static openPinned<V = unknown>(
+  static openPinned<V = unknown, VI = Input<V>>(
     path: string,
-    types?: ValueType<V>,
+    types?: ValueType<V, VI>,
     options: OpenOptions = {},
-  ): LegacyPerCpuCgroupStorage<V> {
-    return handleOf<TypedSource<AttachedKey, V>, LegacyPerCpuCgroupStorage<V>>(
+  ): LegacyPerCpuCgroupStorage<V, AttachedKey, VI> {
+    return handleOf<TypedSource<AttachedKey, V>, LegacyPerCpuCgroupStorage<V, AttachedKey, VI>>(
       LegacyPerCpuCgroupStorage,
       openAttached(path, types, options),
     );
   }
 
   /** Opens storage by the kernel's id for it; see {@link LegacyPerCpuCgroupStorage.openPinned}. Needs CAP_SYS_ADMIN. */
-  static openById<V = unknown>(
+  static openById<V = unknown, VI = Input<V>>(
     id: number,
-    types?: ValueType<V>,
+    types?: ValueType<V, VI>,
     options: OpenByIdOptions = {},
-  ): LegacyPerCpuCgroupStorage<V> {
-    return handleOf<TypedSource<AttachedKey, V>, LegacyPerCpuCgroupStorage<V>>(
+  ): LegacyPerCpuCgroupStorage<V, AttachedKey, VI> {
+    return handleOf<TypedSource<AttachedKey, V>, LegacyPerCpuCgroupStorage<V, AttachedKey, VI>>(
       LegacyPerCpuCgroupStorage,
       openAttached({ id }, types, options),
     );
@@ -80,8 +84,7 @@ export class LegacyPerCpuCgroupStorage<V, K = AttachedKey> extends AttachedStora
    *
    * @throws as {@link LegacyCgroupStorage.set}
    */
-  override set(key: K, values: ArrayLike<V>, options?: ReadOptions): this {
-    // The codec takes arrays too; only reading always gives PerCpuValues.
-    return super.set(key, values as PerCpuValues<V>, options);
+  override set(key: K, values: ArrayLike<VI>, options?: ReadOptions): this {
+    return super.set(key, values, options);
   }
 }

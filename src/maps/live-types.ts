@@ -81,9 +81,13 @@ export function liveTypes(
  *
  * @throws SyscallError `EPERM` without CAP_SYS_ADMIN, if the map has types
  */
-export function liveCodecs(kernel: Pick<Kernel, 'readBtf'>, info: TypedInfo): LiveCodecs {
+export function liveCodecs(
+  kernel: Pick<Kernel, 'readBtf'>,
+  info: TypedInfo,
+  options: BtfCodecOptions = {},
+): LiveCodecs {
   try {
-    const { key, value } = liveTypes(kernel, info);
+    const { key, value } = liveTypes(kernel, info, options);
     // Values of a perf event array are descriptors; its records have any length.
     const valueSize = info.type === BPF_MAP_TYPE.PERF_EVENT_ARRAY ? 0 : info.valueSize;
     return {

@@ -3,12 +3,15 @@
  * with it. What the kinds share; user space names the thing by a file descriptor, which is the key.
  */
 
-import { type Codec, Memory } from '../codec/codec.ts';
+import type { Codec, Memory } from '../codec/codec.ts';
+import type { Input } from '../codec/input.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import { linuxKernel } from '../kernel/linux.ts';
 import { BPF_F, BPF_UPDATE } from '../uapi/map-flags.ts';
 import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
+import { checkCreate, creationFlags } from './create-checks.ts';
 import { kernelName } from './create-map.ts';
+import { EntryRoom } from './entry-room.ts';
 import {
   MapHandle,
   type MapPlace,
@@ -17,6 +20,7 @@ import {
   openPlace,
   updateFlags,
 } from './map-handle.ts';
+import { refusedCall } from './refused-call.ts';
 import { type CreateOptions, kernelCodecs, type ValueType } from './standalone.ts';
 import { STORAGE_TYPES, storageBtf } from './storage-btf.ts';
 import { checkKind, checkSize, type ReadOptions, type WriteOptions } from './typed-map.ts';
@@ -37,17 +41,17 @@ export function isStorage(type: number): boolean {
 export interface StorageSource<V> extends OwnedMap, ValueType<V> {}
 
 /** How local storage is created. It has no number of entries: there is one for each thing. */
-export interface StorageOptions<V> extends Omit<CreateOptions, 'maxEntries'>, ValueType<V> {}
+export interface StorageOptions<V, VI = never>
+  extends Omit<CreateOptions, 'maxEntries'>,
+    ValueType<V, VI> {}
 
 /**
  * A value per thing of the kernel, for things `O`. The kernel does not tell which things have one, so
  * there are no walks.
  */
-export abstract class LocalStorage<O, V> extends MapHandle {
+export abstract class LocalStorage<O, V, VI = Input<V>> extends MapHandle {
   readonly #value: Codec<V, unknown>;
-  readonly #key: DataView;
-  readonly #keyBytes: Uint8Array;
-  readonly #memory: Memory;
+  readonly #room: EntryRoom;
 
   /** @internal */
   constructor(source: StorageSource<V>, types: readonly number[]) {
@@ -56,10 +60,7 @@ export abstract class LocalStorage<O, V> extends MapHandle {
     const { keySize, valueSize } = this.info();
     checkKind(this, types);
     checkSize(this, 'values', this.#value, valueSize);
-    const buffer = new ArrayBuffer(keySize + valueSize);
-    this.#key = new DataView(buffer, valueSize);
-    this.#keyBytes = new Uint8Array(buffer, valueSize);
-    this.#memory = new Memory(new Uint8Array(buffer, 0, valueSize), source.kernel.littleEndian);
+    this.#room = new EntryRoom(keySize, valueSize, source.kernel.littleEndian);
   }
 
   /**
@@ -68,13 +69,15 @@ export abstract class LocalStorage<O, V> extends MapHandle {
    * @throws SyscallError `EBADF` for a descriptor that is not of such a thing
    */
   get(owner: O, options?: ReadOptions): V | undefined {
-    const found = this.#find(owner, options?.lock === true ? BPF_UPDATE.LOCK : 0);
-    return found ? this.#value.read(this.#memory, 0) : undefined;
+    const flags = options?.lock === true ? BPF_UPDATE.LOCK : 0;
+    return this.#with(owner, flags, (fd, key, value) =>
+      this.kernel.lookup(fd, key, value.bytes, flags) ? this.#value.read(value, 0) : undefined,
+    );
   }
 
   /** Whether a thing has a value. @throws SyscallError `EBADF` as {@link LocalStorage.get} */
   has(owner: O): boolean {
-    return this.#find(owner, 0);
+    return this.#with(owner, 0, (fd, key, value) => this.kernel.lookup(fd, key, value.bytes, 0));
   }
 
   /**
@@ -84,13 +87,22 @@ export abstract class LocalStorage<O, V> extends MapHandle {
    * @throws SyscallError `EBADF` for a descriptor that is not of such a thing; `EEXIST`, `ENOENT` if
    *   the mode forbids it
    */
-  set(owner: O, value: V, options?: WriteOptions): this {
-    const fd = this.fd;
+  set(owner: O, value: VI, options?: WriteOptions): this {
+    void this.fd;
     const lock = options?.lock === true ? BPF_UPDATE.LOCK : 0;
     const mode = updateFlags(this.name, options?.mode ?? 'any');
-    this.#value.write(this.#memory, 0, value);
-    this.#name(owner, (key) => this.kernel.update(fd, key, this.#memory.bytes, mode | lock));
-    return this;
+    const room = this.#room.borrow();
+    try {
+      this.#value.write(room.value, 0, value);
+      this.#withKey(owner, room, (fd, key) =>
+        this.kernel.update(fd, key, room.value.bytes, mode | lock),
+      );
+      return this;
+    } catch (error) {
+      throw refusedCall(error, this.name, lock);
+    } finally {
+      room.busy = false;
+    }
   }
 
   /**
@@ -99,28 +111,38 @@ export abstract class LocalStorage<O, V> extends MapHandle {
    * @throws SyscallError `EBADF` for a descriptor that is not of such a thing
    */
   delete(owner: O): boolean {
-    const fd = this.fd;
-    return this.#name(owner, (key) => this.kernel.delete(fd, key));
+    return this.#with(owner, 0, (fd, key) => this.kernel.delete(fd, key));
   }
 
   /** Calls `use` with a descriptor of the thing, which is open only for that long. @internal */
   protected abstract withOwner<T>(owner: O, use: (fd: number) => T): T;
 
-  #find(owner: O, flags: number): boolean {
-    const fd = this.fd;
-    return this.#name(owner, (key) => this.kernel.lookup(fd, key, this.#memory.bytes, flags));
+  /** Makes a call with room of its own. */
+  #with<T>(owner: O, flags: number, call: (fd: number, key: Uint8Array, value: Memory) => T): T {
+    void this.fd;
+    const room = this.#room.borrow();
+    try {
+      return this.#withKey(owner, room, (fd, key) => call(fd, key, room.value));
+    } catch (error) {
+      throw refusedCall(error, this.name, flags);
+    } finally {
+      room.busy = false;
+    }
   }
 
-  #name<T>(owner: O, use: (key: Uint8Array) => T): T {
-    return this.withOwner(owner, (fd) => {
-      this.#key.setInt32(0, fd, this.kernel.littleEndian);
-      return use(this.#keyBytes);
+  #withKey<T>(owner: O, room: EntryRoom, call: (fd: number, key: Uint8Array) => T): T {
+    return this.withOwner(owner, (ownerFd) => {
+      room.key.view.setInt32(0, ownerFd, this.kernel.littleEndian);
+      // Only now: finding the owner's descriptor may run getters, which may have closed the map.
+      return call(this.fd, room.key.bytes);
     });
   }
 }
 
 /** Creates local storage: with types, and with the flag `BPF_F_NO_PREALLOC`, as the kernel demands. */
 export function createStorage<V>(type: number, options: StorageOptions<V>): StorageSource<V> {
+  checkCreate('create', options, 'value');
+  const flags = creationFlags(options.flags, BPF_F.NO_PREALLOC);
   const kernel: Kernel = options.kernel ?? linuxKernel();
   const { value, name } = options;
   const btf = kernel.loadBtf(storageBtf(value.sizeBytes, kernel.littleEndian));
@@ -130,7 +152,7 @@ export function createStorage<V>(type: number, options: StorageOptions<V>): Stor
       keySize: 4,
       valueSize: value.sizeBytes,
       maxEntries: 0,
-      flags: (options.flags ?? 0) | BPF_F.NO_PREALLOC,
+      flags,
       name: kernelName(name ?? ''),
       numaNode: 0,
       mapExtra: 0n,
@@ -150,5 +172,5 @@ export function openStorage<V>(
   options: OpenOptions,
 ): StorageSource<V> {
   const map = openPlace(place, options);
-  return { ...map, value: (types ?? (kernelCodecs(map) as ValueType<V>)).value };
+  return { ...map, value: (types ?? (kernelCodecs(map, options) as ValueType<V>)).value };
 }

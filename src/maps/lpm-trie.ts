@@ -1,7 +1,9 @@
 /** Tries that find the longest prefix of a key: tables of routes, lists of networks. */
 
+import type { Input } from '../codec/input.ts';
 import { BPF_F } from '../uapi/map-flags.ts';
 import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
+import { checkCreate, creationFlags } from './create-checks.ts';
 import type { canBeInner } from './inner-map.ts';
 import type { LpmKey, LpmKeyLike } from './lpm-key.ts';
 import type { OpenByIdOptions, OpenOptions } from './map-handle.ts';
@@ -9,7 +11,7 @@ import { type CreateOptions, createTyped, handleOf, openTyped, type Types } from
 import { type ReadOptions, TypedMap, type TypedSource, type WriteOptions } from './typed-map.ts';
 
 /** What stands for a key of a trie: where keys are {@link LpmKey}s, also text and plain objects. */
-export type LpmInput<K> = K | (K extends LpmKey ? LpmKeyLike | string : never);
+export type LpmInput<K> = K extends LpmKey ? LpmKeyLike | string : Input<K>;
 
 /**
  * `BPF_MAP_TYPE_LPM_TRIE` (4.11; walking over its keys 4.16). Keys are {@link LpmKey}s, and may be
@@ -24,7 +26,12 @@ export type LpmInput<K> = K | (K extends LpmKey ? LpmKeyLike | string : never);
  * routes.get('10.1.2.3'); // 2
  * for (const [network, value] of routes) console.log(`${network}`, value);
  */
-export class LpmTrie<V, K = LpmKey> extends TypedMap<K, V> {
+export class LpmTrie<V, K = LpmKey, VI = Input<V>, KI = LpmInput<K>> extends TypedMap<
+  K,
+  V,
+  KI,
+  VI
+> {
   declare readonly [canBeInner]: true;
 
   /** The types of map that this class is for. */
@@ -42,10 +49,13 @@ export class LpmTrie<V, K = LpmKey> extends TypedMap<K, V> {
    *   the prefix length as a `u32`
    * @throws SyscallError as `BPF_MAP_CREATE` does
    */
-  static create<V, K = LpmKey>(options: Types<K, V> & CreateOptions): LpmTrie<V, K> {
+  static create<V, K = LpmKey, VI = Input<V>, KI = LpmInput<K>>(
+    options: Types<K, V, KI, VI> & CreateOptions,
+  ): LpmTrie<V, K, VI, KI> {
+    checkCreate('LpmTrie.create', options, 'key', 'value');
     const { key, value } = options;
-    const flags = (options.flags ?? 0) | BPF_F.NO_PREALLOC;
-    return handleOf<TypedSource<K, V>, LpmTrie<V, K>>(
+    const flags = creationFlags(options.flags, BPF_F.NO_PREALLOC);
+    return handleOf<TypedSource<K, V>, LpmTrie<V, K, VI, KI>>(
       LpmTrie,
       createTyped(BPF_MAP_TYPE.LPM_TRIE, { key, value }, { ...options, flags }),
     );
@@ -58,21 +68,27 @@ export class LpmTrie<V, K = LpmKey> extends TypedMap<K, V> {
    * @throws SkepError `ERR_SKEP_MAP_KIND` if it is another kind of map, or its keys or values have
    *   another size
    */
-  static openPinned<V = unknown, K = LpmKey>(
+  static openPinned<V = unknown, K = LpmKey, VI = Input<V>, KI = LpmInput<K>>(
     path: string,
-    types?: Types<K, V>,
+    types?: Types<K, V, KI, VI>,
     options: OpenOptions = {},
-  ): LpmTrie<V, K> {
-    return handleOf<TypedSource<K, V>, LpmTrie<V, K>>(LpmTrie, openTyped(path, types, options));
+  ): LpmTrie<V, K, VI, KI> {
+    return handleOf<TypedSource<K, V>, LpmTrie<V, K, VI, KI>>(
+      LpmTrie,
+      openTyped(path, types, options),
+    );
   }
 
   /** Opens a trie by the kernel's id for it; see {@link LpmTrie.openPinned}. Needs CAP_SYS_ADMIN. */
-  static openById<V = unknown, K = LpmKey>(
+  static openById<V = unknown, K = LpmKey, VI = Input<V>, KI = LpmInput<K>>(
     id: number,
-    types?: Types<K, V>,
+    types?: Types<K, V, KI, VI>,
     options: OpenByIdOptions = {},
-  ): LpmTrie<V, K> {
-    return handleOf<TypedSource<K, V>, LpmTrie<V, K>>(LpmTrie, openTyped({ id }, types, options));
+  ): LpmTrie<V, K, VI, KI> {
+    return handleOf<TypedSource<K, V>, LpmTrie<V, K, VI, KI>>(
+      LpmTrie,
+      openTyped({ id }, types, options),
+    );
   }
 
   /**
@@ -80,13 +96,13 @@ export class LpmTrie<V, K = LpmKey> extends TypedMap<K, V> {
    * prefixes that are no longer than the key's own length are looked at: `10.0.0.0/8` does not find
    * `10.1.0.0/16`.
    */
-  override get(key: LpmInput<K>, options?: ReadOptions): V | undefined {
-    return super.get(key as K, options);
+  override get(key: KI, options?: ReadOptions): V | undefined {
+    return super.get(key, options);
   }
 
   /** Whether any prefix in the trie covers the key: whether {@link LpmTrie.get} finds something. */
-  override has(key: LpmInput<K>): boolean {
-    return super.has(key as K);
+  override has(key: KI): boolean {
+    return super.has(key);
   }
 
   /**
@@ -95,14 +111,13 @@ export class LpmTrie<V, K = LpmKey> extends TypedMap<K, V> {
    * @throws ValueError if the key or the value does not fit its type; nothing is written
    * @throws SyscallError `EEXIST`, `ENOENT` if the mode forbids it; `ENOSPC` if the trie is full
    */
-  override set(key: LpmInput<K>, value: V, options?: WriteOptions): this {
-    return super.set(key as K, value, options);
+  override set(key: KI, value: VI, options?: WriteOptions): this {
+    return super.set(key, value, options);
   }
 
   /** Removes exactly this prefix; false if it is not there. */
-  delete(key: LpmInput<K>): boolean {
-    const fd = this.fd;
-    return this.kernel.delete(fd, this.writeKey(key as K));
+  delete(key: KI): boolean {
+    return this.removeKey(key);
   }
 
   /** Removes every entry, one by one; the number removed. */

@@ -4,6 +4,7 @@
  */
 
 import { dirname } from 'node:path';
+import type { BtfCodecOptions } from '../codec/from-btf.ts';
 import { SkepError, SyscallError } from '../errors.ts';
 import type { Kernel, MapInfo, MapUsage, PinAccess } from '../kernel/kernel.ts';
 import { linuxKernel } from '../kernel/linux.ts';
@@ -23,8 +24,8 @@ export type UpdateMode = 'any' | 'noexist' | 'exist';
 /** `BPF_ANY`, `BPF_NOEXIST`, `BPF_EXIST`. */
 const UPDATE_FLAGS: Readonly<Record<UpdateMode, number>> = { any: 0, noexist: 1, exist: 2 };
 
-/** How a handle is opened. */
-export interface OpenOptions {
+/** How a handle is opened. What is said of types holds where the kernel is asked for them. */
+export interface OpenOptions extends BtfCodecOptions {
   /** The kernel to ask; the running one by default. */
   readonly kernel?: Kernel;
   readonly access?: PinAccess;
@@ -42,6 +43,8 @@ export interface OwnedMap {
   readonly name?: string | undefined;
   /** Where it is pinned, if it is. */
   readonly pinPath?: string | null;
+  /** Told once that the handle was closed. */
+  readonly onClose?: ((handle: MapHandle) => void) | undefined;
 }
 
 /**
@@ -56,12 +59,14 @@ export abstract class MapHandle {
   #fd: number;
   #info: DescribedMap | undefined;
   #pinPath: string | null;
+  readonly #onClose: ((handle: MapHandle) => void) | undefined;
 
   /** @internal */
   protected constructor(map: OwnedMap) {
     this.kernel = map.kernel;
     this.#fd = map.fd;
     this.#pinPath = map.pinPath ?? null;
+    this.#onClose = map.onClose;
     this.name = map.name ?? this.info().name;
   }
 
@@ -175,6 +180,7 @@ export abstract class MapHandle {
     if (fd >= 0) {
       closedInTime(this);
       this.kernel.close(fd);
+      this.#onClose?.(this);
     }
   }
 

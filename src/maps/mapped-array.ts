@@ -2,10 +2,12 @@
 
 import { alignUp } from '../bytes/align.ts';
 import type { Codec } from '../codec/codec.ts';
-import { u32 } from '../codec/numbers.ts';
+import type { Input } from '../codec/input.ts';
+import { checkInteger, u32 } from '../codec/numbers.ts';
 import { SkepError } from '../errors.ts';
 import { BPF_F } from '../uapi/map-flags.ts';
 import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
+import { checkCreate, creationFlags } from './create-checks.ts';
 import type { canBeInner } from './inner-map.ts';
 import { LiveMemory } from './live-memory.ts';
 import { MapHandle, type OpenByIdOptions, type OpenOptions } from './map-handle.ts';
@@ -41,7 +43,7 @@ const ENTRY_ALIGNMENT = 8;
  * counts.set(3, 100n);
  * counts.numbers[3]; // 100n
  */
-export class MappedArray<V> extends MapHandle implements Iterable<[number, V]> {
+export class MappedArray<V, VI = Input<V>> extends MapHandle implements Iterable<[number, V]> {
   declare readonly [canBeInner]: true;
 
   /** The types of map that this class is for. */
@@ -84,9 +86,12 @@ export class MappedArray<V> extends MapHandle implements Iterable<[number, V]> {
    *
    * @throws SyscallError as `BPF_MAP_CREATE` does; `EINVAL` before Linux 5.5
    */
-  static create<V>(options: CreateOptions & { readonly value: Codec<V, never> }): MappedArray<V> {
-    const flags = (options.flags ?? 0) | BPF_F.MMAPABLE;
-    return handleOf<TypedSource<number, V>, MappedArray<V>>(
+  static create<V, VI = Input<V>>(
+    options: CreateOptions & { readonly value: Codec<V, VI> },
+  ): MappedArray<V, VI> {
+    checkCreate('MappedArray.create', options, 'value');
+    const flags = creationFlags(options.flags, BPF_F.MMAPABLE);
+    return handleOf<TypedSource<number, V>, MappedArray<V, VI>>(
       MappedArray,
       createTyped(BPF_MAP_TYPE.ARRAY, { key: u32, value: options.value }, { ...options, flags }),
     );
@@ -101,24 +106,24 @@ export class MappedArray<V> extends MapHandle implements Iterable<[number, V]> {
    *   size, or it has no memory to share
    * @throws SyscallError `EINVAL` with access `'read-only'`, `EACCES` with `'write-only'`
    */
-  static openPinned<V = unknown>(
+  static openPinned<V = unknown, VI = Input<V>>(
     path: string,
-    types?: ValueType<V>,
+    types?: ValueType<V, VI>,
     options: OpenOptions = {},
-  ): MappedArray<V> {
-    return handleOf<TypedSource<number, V>, MappedArray<V>>(
+  ): MappedArray<V, VI> {
+    return handleOf<TypedSource<number, V>, MappedArray<V, VI>>(
       MappedArray,
       openIndexed(path, types, options),
     );
   }
 
   /** Opens one by the kernel's id for it; see {@link MappedArray.openPinned}. Needs CAP_SYS_ADMIN. */
-  static openById<V = unknown>(
+  static openById<V = unknown, VI = Input<V>>(
     id: number,
-    types?: ValueType<V>,
+    types?: ValueType<V, VI>,
     options: OpenByIdOptions = {},
-  ): MappedArray<V> {
-    return handleOf<TypedSource<number, V>, MappedArray<V>>(
+  ): MappedArray<V, VI> {
+    return handleOf<TypedSource<number, V>, MappedArray<V, VI>>(
       MappedArray,
       openIndexed({ id }, types, options),
     );
@@ -165,7 +170,11 @@ export class MappedArray<V> extends MapHandle implements Iterable<[number, V]> {
     return this.#numbers!.slice() as NumberView<V>;
   }
 
-  /** The value of an entry, decoded; undefined for an index that no entry has. */
+  /**
+   * The value of an entry, decoded; undefined for an index that no entry has.
+   *
+   * @throws ValueError for what is no index: a whole number of 32 bits
+   */
   get(index: number): V | undefined {
     if (this.#scalarStep > 0 && Number.isInteger(index)) {
       const value = this.#numbers![index * this.#scalarStep];
@@ -173,31 +182,35 @@ export class MappedArray<V> extends MapHandle implements Iterable<[number, V]> {
         return value as V;
       }
     }
-    return this.has(index) ? this.#read(index) : undefined;
+    return this.has(index) ? this.#read(Number(index)) : undefined;
   }
 
   /**
    * Sets the value of an entry.
    *
-   * @throws ValueError if the value does not fit its type; nothing is written
+   * @throws ValueError if the value does not fit its type, or the index is none; nothing is written
    * @throws RangeError for an index that no entry has
    * @throws SkepError `ERR_SKEP_MAP_KIND` if the memory is read-only
    */
-  set(index: number, value: V): this {
+  set(index: number, value: VI): this {
     this.#memory.checkMapped();
     if (!this.has(index)) {
       throw new RangeError(
         `map "${this.name}" has entries 0 to ${this.length - 1}, not ${String(index)}`,
       );
     }
-    this.#memory.write(this.#value, index * this.#stride, value);
+    this.#memory.write(this.#value, Number(index) * this.#stride, value);
     return this;
   }
 
-  /** Whether there is such an entry: an integer from 0 to `length - 1`. */
+  /**
+   * Whether there is such an entry: from 0 to `length - 1`.
+   *
+   * @throws ValueError for what is no index: a whole number of 32 bits
+   */
   has(index: number): boolean {
     this.#memory.checkMapped();
-    return Number.isInteger(index) && index >= 0 && index < this.length;
+    return checkInteger(index, 0, 0xffff_ffff, 'u32') < this.length;
   }
 
   /** The indices. */

@@ -1,7 +1,7 @@
 /** One loop over the records of several maps. */
 
 import { type Feed, RecordIterator } from './record-iterator.ts';
-import type { RecordMap } from './record-map.ts';
+import type { MapFeed, RecordMap } from './record-map.ts';
 
 /** Records taken from one map before the next has its turn. */
 const IN_A_ROW = 64;
@@ -14,6 +14,7 @@ export type MergedRecord<M> = M extends RecordMap<infer T> ? readonly [map: M, v
  * Maps take turns, so that one with much to say does not keep the others waiting. The rest is as for
  * {@link RecordMap.records}; if one of the maps is closed, the loop ends with `ERR_SKEP_CLOSED`.
  *
+ * @param options.signal ends the loop; without it, the signal that any of the maps was made with does
  * @example
  * for await (const [ring, event] of mergeRecords([flows, drops], { signal })) {
  *   console.log(ring.name, event);
@@ -26,12 +27,16 @@ export function mergeRecords<const M extends RecordMap<unknown>>(
   if (maps.length === 0 || new Set(maps).size !== maps.length) {
     throw new TypeError('mergeRecords takes one map or several, each once');
   }
-  return new RecordIterator(new MergedFeed(maps), options.signal);
+  const feed = new MergedFeed(maps);
+  return new RecordIterator(
+    feed,
+    ...(options.signal === undefined ? feed.signals : [options.signal]),
+  );
 }
 
 class MergedFeed<M extends RecordMap<unknown>> implements Feed<MergedRecord<M>> {
   readonly #maps: readonly M[];
-  readonly #feeds: readonly Feed<unknown>[];
+  readonly #feeds: readonly MapFeed<unknown>[];
   #begun = 0;
   #current = 0;
   #left = IN_A_ROW;
@@ -39,6 +44,11 @@ class MergedFeed<M extends RecordMap<unknown>> implements Feed<MergedRecord<M>> 
   constructor(maps: readonly M[]) {
     this.#maps = maps;
     this.#feeds = maps.map((map) => map.feed());
+  }
+
+  /** What ends loops over one of the maps. */
+  get signals(): readonly (AbortSignal | undefined)[] {
+    return this.#feeds.map(({ signal }) => signal);
   }
 
   begin(): void {

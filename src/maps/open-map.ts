@@ -5,7 +5,13 @@ import { HashOfMaps } from './hash-of-maps.ts';
 import { innerHandle } from './inner-kinds.ts';
 import { LegacyCgroupStorage } from './legacy-cgroup-storage.ts';
 import { LegacyPerCpuCgroupStorage } from './legacy-per-cpu-cgroup-storage.ts';
-import { type MapHandle, type MapPlace, type OpenOptions, openPlace } from './map-handle.ts';
+import {
+  type MapHandle,
+  type MapPlace,
+  type OpenOptions,
+  type OwnedMap,
+  openPlace,
+} from './map-handle.ts';
 import { PerfEventArray } from './perf-event-array.ts';
 import { ProgramArray } from './program-array.ts';
 import { RingBuffer } from './ring-buffer.ts';
@@ -14,7 +20,9 @@ import type { TypedSource } from './typed-map.ts';
 import { UserRingBuffer } from './user-ring-buffer.ts';
 
 /** What a class of handles is made from, whichever it is. */
-type AnySource = TypedSource<unknown, unknown> & { readonly inner?: { shape: null; live: true } };
+type AnySource = TypedSource<unknown, unknown> & {
+  readonly inner?: { shape: null; live: OpenOptions };
+};
 type AnyKind = (new (source: AnySource) => MapHandle) & { readonly types: readonly number[] };
 
 /** Classes that `inner-kinds.ts` does not have: most of these cannot be inner maps. */
@@ -43,10 +51,20 @@ const OTHER_KINDS = [
  */
 export function openMap(place: MapPlace, options: OpenOptions = {}): MapHandle {
   const map = openPlace(place, options);
-  const source = { ...map, ...kernelCodecs(map) };
-  const { type } = map.kernel.mapInfo(map.fd);
+  const type = typeOf(map);
+  const source = { ...map, ...kernelCodecs(map, options) };
   const other = OTHER_KINDS.find((kind) => kind.types.includes(type));
   return other === undefined
     ? innerHandle(source, type, undefined)
-    : handleOf(other, { ...source, inner: { shape: null, live: true } });
+    : handleOf(other, { ...source, inner: { shape: null, live: options } });
+}
+
+/** The type of an open map; the map is closed if there is no telling. */
+function typeOf({ kernel, fd }: OwnedMap): number {
+  try {
+    return kernel.mapInfo(fd).type;
+  } catch (error) {
+    kernel.close(fd);
+    throw error;
+  }
 }

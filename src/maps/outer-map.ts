@@ -10,8 +10,11 @@
 
 import { bytes } from '../codec/aggregates.ts';
 import { type Codec, Memory } from '../codec/codec.ts';
+import type { BtfCodecOptions } from '../codec/from-btf.ts';
+import type { Input } from '../codec/input.ts';
 import { InnerMismatchError, SkepError, SyscallError } from '../errors.ts';
 import type { MapInfo } from '../kernel/kernel.ts';
+import { EntryRoom } from './entry-room.ts';
 import { InnerDescriptors } from './inner-descriptors.ts';
 import { innerHandle } from './inner-kinds.ts';
 import type { InnerMap } from './inner-map.ts';
@@ -26,6 +29,7 @@ import {
 import { type LiveCodecs, liveCodecs } from './live-types.ts';
 import { MapHandle, type OwnedMap } from './map-handle.ts';
 import type { RawMap } from './raw-map.ts';
+import { refusedCall } from './refused-call.ts';
 import { checkKind, checkSize } from './typed-map.ts';
 
 /** How often a slot is read again whose inner map was gone before it could be opened. */
@@ -48,12 +52,13 @@ interface Entry {
  * Reading, writing and walking maps of maps. Inner maps go in as handles, which stay the caller's,
  * and come out as new handles, which are the caller's to close.
  */
-export abstract class OuterMap<K, M extends InnerMap>
+export abstract class OuterMap<K, M extends InnerMap, KI = Input<K>>
   extends MapHandle
   implements Iterable<[K, M]>
 {
   readonly #key: Codec<K, unknown>;
-  readonly #keyMemory: Memory;
+  readonly #room: EntryRoom;
+  /** Filled and read without any code of others in between. */
   readonly #value: Memory;
   readonly #template: InnerTemplate;
   #shape: InnerShape | null;
@@ -71,10 +76,8 @@ export abstract class OuterMap<K, M extends InnerMap>
     checkKind(this, types);
     checkSize(this, 'keys', source.key, keySize);
     this.#key = source.key as Codec<K, unknown>;
-    const { littleEndian } = source.kernel;
-    const buffer = new ArrayBuffer(4 + keySize);
-    this.#value = new Memory(new Uint8Array(buffer, 0, 4), littleEndian);
-    this.#keyMemory = new Memory(new Uint8Array(buffer, 4), littleEndian);
+    this.#room = new EntryRoom(keySize, 4, source.kernel.littleEndian);
+    this.#value = this.#room.value;
     this.#template = source.inner ?? { shape: null };
     this.#shape = this.#template.shape;
     this.#descriptors = new InnerDescriptors(source.kernel);
@@ -88,14 +91,14 @@ export abstract class OuterMap<K, M extends InnerMap>
    *
    * @throws SyscallError `EPERM` without that
    */
-  get(key: K): M | undefined {
+  get(key: KI): M | undefined {
     this.#guard();
     const inner = this.#openSlot(this.#writeKey(key));
     return inner === undefined ? undefined : this.#handle(inner);
   }
 
   /** Whether there is an inner map. */
-  has(key: K): boolean {
+  has(key: KI): boolean {
     this.#guard();
     return this.#lookup(this.#writeKey(key)) !== undefined;
   }
@@ -107,7 +110,7 @@ export abstract class OuterMap<K, M extends InnerMap>
    *
    * @throws as setting one does; what comes before the refused one has been set
    */
-  setAll(entries: Iterable<readonly [key: K, inner: M | RawMap]>): this {
+  setAll(entries: Iterable<readonly [key: KI, inner: M | RawMap]>): this {
     this.#guard();
     const unique = new Map<string, Entry>();
     for (const [key, inner] of entries) {
@@ -120,12 +123,16 @@ export abstract class OuterMap<K, M extends InnerMap>
   }
 
   /** Removes the inner map of a key, which lives on with its other users; false if there is none. */
-  delete(key: K): boolean {
-    const fd = this.fd;
+  delete(key: KI): boolean {
+    this.#guard();
     const encoded = this.#writeKey(key);
-    const removed = this.kernel.delete(fd, encoded);
-    this.#descriptors.see(encoded, undefined);
-    return removed;
+    try {
+      const removed = this.kernel.delete(this.fd, encoded);
+      this.#descriptors.see(encoded, undefined);
+      return removed;
+    } catch (error) {
+      throw refusedCall(error, this.name);
+    }
   }
 
   /**
@@ -214,13 +221,17 @@ export abstract class OuterMap<K, M extends InnerMap>
 
   /** The id of the inner map of a key. @internal */
   protected lookupId(key: Uint8Array): number | undefined {
-    const found = this.kernel.lookup(this.fd, key, this.#value.bytes, 0);
-    // In the machine's byte order.
-    return found ? this.#value.view.getUint32(0, this.#value.littleEndian) : undefined;
+    try {
+      const found = this.kernel.lookup(this.fd, key, this.#value.bytes, 0);
+      // In the machine's byte order.
+      return found ? this.#value.view.getUint32(0, this.#value.littleEndian) : undefined;
+    } catch (error) {
+      throw refusedCall(error, this.name);
+    }
   }
 
   /** Sets one inner map. @internal */
-  protected setInner(key: K, inner: MapHandle, flags: number): void {
+  protected setInner(key: KI, inner: MapHandle, flags: number): void {
     this.#guard();
     this.#checkInner(inner);
     this.#update({ key: this.#writeKey(key), inner }, flags);
@@ -236,9 +247,8 @@ export abstract class OuterMap<K, M extends InnerMap>
     void this.fd;
   }
 
-  #writeKey(key: K): Uint8Array {
-    this.#key.write(this.#keyMemory, 0, key);
-    return this.#keyMemory.bytes;
+  #writeKey(key: KI): Uint8Array {
+    return this.#room.encodeKey(this.#key, key);
   }
 
   #readKey(key: Uint8Array): K {
@@ -297,12 +307,12 @@ export abstract class OuterMap<K, M extends InnerMap>
     let shape: InnerShape;
     let codecs: LiveCodecs;
     try {
-      const info = this.#shape === null || live === true ? kernel.mapInfo(fd) : null;
+      const info = this.#shape === null || live !== undefined ? kernel.mapInfo(fd) : null;
       // One inner map is like the other in sizes, so any of them tells them, but not in its types.
       shape = this.#shape ?? this.#learnShape(info!);
       codecs =
-        live === true
-          ? this.#liveCodecs(info!)
+        live !== undefined
+          ? this.#liveCodecs(info!, live)
           : { key: key ?? bytes(shape.keySize), value: value ?? bytes(shape.valueSize) };
     } catch (error) {
       kernel.close(fd);
@@ -312,12 +322,12 @@ export abstract class OuterMap<K, M extends InnerMap>
   }
 
   /** The kernel's types of an inner map; most have those of the one before. */
-  #liveCodecs(info: MapInfo): LiveCodecs {
+  #liveCodecs(info: MapInfo, options: BtfCodecOptions): LiveCodecs {
     const { btfId, keyTypeId, valueTypeId } = info;
     const name = `${btfId} ${keyTypeId} ${valueTypeId}`;
     // Sizes and type of map are the same in all; ids of BTF are not given out again for long.
     if (this.#lastTypes?.name !== name) {
-      this.#lastTypes = { name, codecs: liveCodecs(this.kernel, info) };
+      this.#lastTypes = { name, codecs: liveCodecs(this.kernel, info, options) };
     }
     return this.#lastTypes.codecs;
   }
@@ -454,7 +464,7 @@ export abstract class OuterMap<K, M extends InnerMap>
   #batchError(entries: readonly Entry[], opened: number[], error: unknown): unknown {
     if (opened.length < entries.length) {
       // Not even all descriptors could be duplicated: nothing was written.
-      return error;
+      return refusedCall(error, this.name);
     }
     for (const entry of entries) {
       if (this.#lookup(entry.key) !== entry.inner.info().id) {
@@ -462,7 +472,7 @@ export abstract class OuterMap<K, M extends InnerMap>
       }
       this.#remember(entry, opened.shift()!);
     }
-    return error;
+    return refusedCall(error, this.name);
   }
 
   /** Notes that an inner map is in its slot, and takes the descriptor over. */
@@ -486,7 +496,7 @@ export abstract class OuterMap<K, M extends InnerMap>
       error instanceof SyscallError && ['EINVAL', 'ENOTSUPP'].includes(error.errnoName);
     const shape = mayDiffer ? this.#shapeIfAny() : null;
     if (shape === null) {
-      return error;
+      return refusedCall(error, this.name);
     }
     const info = inner.info();
     const told = innerDifferences(shape, info);

@@ -1,10 +1,12 @@
 /** Arrays with one value per CPU. */
 
 import type { Codec } from '../codec/codec.ts';
+import type { Input } from '../codec/input.ts';
 import { u32 } from '../codec/numbers.ts';
 import { perCpu } from '../codec/per-cpu.ts';
 import type { PerCpuValues } from '../codec/per-cpu-values.ts';
 import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
+import { checkCreate } from './create-checks.ts';
 import type { canBeInner } from './inner-map.ts';
 import type { OpenByIdOptions, OpenOptions } from './map-handle.ts';
 import {
@@ -24,7 +26,12 @@ import { TypedMap, type TypedSource, type WriteOptions } from './typed-map.ts';
  * using drops = PerCpuArray.create({ value: u64, maxEntries: 4 });
  * console.log(drops.get(3)?.sum());
  */
-export class PerCpuArray<V> extends TypedMap<number, PerCpuValues<V>> {
+export class PerCpuArray<V, VI = Input<V>> extends TypedMap<
+  number,
+  PerCpuValues<V>,
+  number,
+  ArrayLike<VI>
+> {
   declare readonly [canBeInner]: true;
 
   /** The types of map that this class is for. */
@@ -45,9 +52,12 @@ export class PerCpuArray<V> extends TypedMap<number, PerCpuValues<V>> {
    * @param options `value` is one CPU's value
    * @throws SyscallError as `BPF_MAP_CREATE` does
    */
-  static create<V>(options: CreateOptions & { readonly value: Codec<V, never> }): PerCpuArray<V> {
+  static create<V, VI = Input<V>>(
+    options: CreateOptions & { readonly value: Codec<V, VI> },
+  ): PerCpuArray<V, VI> {
+    checkCreate('PerCpuArray.create', options, 'value');
     const types = { key: u32, value: options.value };
-    return handleOf<TypedSource<number, V>, PerCpuArray<V>>(
+    return handleOf<TypedSource<number, V>, PerCpuArray<V, VI>>(
       PerCpuArray,
       createTyped(BPF_MAP_TYPE.PERCPU_ARRAY, types, options),
     );
@@ -61,24 +71,24 @@ export class PerCpuArray<V> extends TypedMap<number, PerCpuValues<V>> {
    * @throws SkepError `ERR_SKEP_MAP_KIND` if it is another kind of map, or its values have another
    *   size
    */
-  static openPinned<V = unknown>(
+  static openPinned<V = unknown, VI = Input<V>>(
     path: string,
-    types?: ValueType<V>,
+    types?: ValueType<V, VI>,
     options: OpenOptions = {},
-  ): PerCpuArray<V> {
-    return handleOf<TypedSource<number, V>, PerCpuArray<V>>(
+  ): PerCpuArray<V, VI> {
+    return handleOf<TypedSource<number, V>, PerCpuArray<V, VI>>(
       PerCpuArray,
       openIndexed(path, types, options),
     );
   }
 
   /** Opens an array with one value per CPU by the kernel's id for it; see {@link PerCpuArray.openPinned}. Needs CAP_SYS_ADMIN. */
-  static openById<V = unknown>(
+  static openById<V = unknown, VI = Input<V>>(
     id: number,
-    types?: ValueType<V>,
+    types?: ValueType<V, VI>,
     options: OpenByIdOptions = {},
-  ): PerCpuArray<V> {
-    return handleOf<TypedSource<number, V>, PerCpuArray<V>>(
+  ): PerCpuArray<V, VI> {
+    return handleOf<TypedSource<number, V>, PerCpuArray<V, VI>>(
       PerCpuArray,
       openIndexed({ id }, types, options),
     );
@@ -96,13 +106,12 @@ export class PerCpuArray<V> extends TypedMap<number, PerCpuValues<V>> {
    * @throws ValueError if there are more or fewer, or one does not fit its type; nothing is written
    * @throws SyscallError `E2BIG` for an index that is not below `length`
    */
-  override set(index: number, values: ArrayLike<V>, options?: WriteOptions): this {
-    // The codec takes arrays too; only reading always gives PerCpuValues.
-    return super.set(index, values as PerCpuValues<V>, options);
+  override set(index: number, values: ArrayLike<VI>, options?: WriteOptions): this {
+    return super.set(index, values, options);
   }
 
   /** Sets the same value for every CPU: `fill(index, 0n)` starts over. */
-  fill(index: number, value: V, options?: WriteOptions): this {
-    return this.set(index, new Array<V>(this.#cpus).fill(value), options);
+  fill(index: number, value: VI, options?: WriteOptions): this {
+    return this.set(index, new Array<VI>(this.#cpus).fill(value), options);
   }
 }

@@ -1,8 +1,10 @@
 /** Hashes with one value per CPU, and those that forget what was used least recently. */
 
+import type { Input } from '../codec/input.ts';
 import { perCpu } from '../codec/per-cpu.ts';
 import type { PerCpuValues } from '../codec/per-cpu-values.ts';
 import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
+import { checkCreate } from './create-checks.ts';
 import type { canBeInner } from './inner-map.ts';
 import type { OpenByIdOptions, OpenOptions } from './map-handle.ts';
 import { type CreateOptions, createTyped, handleOf, openTyped, type Types } from './standalone.ts';
@@ -17,7 +19,12 @@ import { TypedMap, type TypedSource, type WriteOptions } from './typed-map.ts';
  * hits.fill(80, 0n);
  * console.log(hits.get(80)?.sum());
  */
-export class PerCpuHashMap<K, V> extends TypedMap<K, PerCpuValues<V>> {
+export class PerCpuHashMap<K, V, KI = Input<K>, VI = Input<V>> extends TypedMap<
+  K,
+  PerCpuValues<V>,
+  KI,
+  ArrayLike<VI>
+> {
   declare readonly [canBeInner]: true;
 
   /** The types of map that this class is for. */
@@ -42,12 +49,13 @@ export class PerCpuHashMap<K, V> extends TypedMap<K, PerCpuValues<V>> {
    *   is full
    * @throws SyscallError as `BPF_MAP_CREATE` does
    */
-  static create<K, V>(
-    options: Types<K, V> & CreateOptions & { readonly lru?: boolean },
-  ): PerCpuHashMap<K, V> {
+  static create<K, V, KI = Input<K>, VI = Input<V>>(
+    options: Types<K, V, KI, VI> & CreateOptions & { readonly lru?: boolean },
+  ): PerCpuHashMap<K, V, KI, VI> {
+    checkCreate('PerCpuHashMap.create', options, 'key', 'value');
     const type = options.lru === true ? BPF_MAP_TYPE.LRU_PERCPU_HASH : BPF_MAP_TYPE.PERCPU_HASH;
     const { key, value } = options;
-    return handleOf<TypedSource<K, V>, PerCpuHashMap<K, V>>(
+    return handleOf<TypedSource<K, V>, PerCpuHashMap<K, V, KI, VI>>(
       PerCpuHashMap,
       createTyped(type, { key, value }, options),
     );
@@ -61,24 +69,24 @@ export class PerCpuHashMap<K, V> extends TypedMap<K, PerCpuValues<V>> {
    * @throws SkepError `ERR_SKEP_MAP_KIND` if it is another kind of map, or its keys or values have
    *   another size
    */
-  static openPinned<K = unknown, V = unknown>(
+  static openPinned<K = unknown, V = unknown, KI = Input<K>, VI = Input<V>>(
     path: string,
-    types?: Types<K, V>,
+    types?: Types<K, V, KI, VI>,
     options: OpenOptions = {},
-  ): PerCpuHashMap<K, V> {
-    return handleOf<TypedSource<K, V>, PerCpuHashMap<K, V>>(
+  ): PerCpuHashMap<K, V, KI, VI> {
+    return handleOf<TypedSource<K, V>, PerCpuHashMap<K, V, KI, VI>>(
       PerCpuHashMap,
       openTyped(path, types, options),
     );
   }
 
   /** Opens a hash with one value per CPU by the kernel's id for it; see {@link PerCpuHashMap.openPinned}. Needs CAP_SYS_ADMIN. */
-  static openById<K = unknown, V = unknown>(
+  static openById<K = unknown, V = unknown, KI = Input<K>, VI = Input<V>>(
     id: number,
-    types?: Types<K, V>,
+    types?: Types<K, V, KI, VI>,
     options: OpenByIdOptions = {},
-  ): PerCpuHashMap<K, V> {
-    return handleOf<TypedSource<K, V>, PerCpuHashMap<K, V>>(
+  ): PerCpuHashMap<K, V, KI, VI> {
+    return handleOf<TypedSource<K, V>, PerCpuHashMap<K, V, KI, VI>>(
       PerCpuHashMap,
       openTyped({ id }, types, options),
     );
@@ -91,24 +99,22 @@ export class PerCpuHashMap<K, V> extends TypedMap<K, PerCpuValues<V>> {
    * @throws ValueError if there are more or fewer, or one does not fit its type; nothing is written
    * @throws SyscallError `EEXIST`, `ENOENT` if the mode forbids it; `E2BIG` if the map is full
    */
-  override set(key: K, values: ArrayLike<V>, options?: WriteOptions): this {
-    // The codec takes arrays too; only reading always gives PerCpuValues.
-    return super.set(key, values as PerCpuValues<V>, options);
+  override set(key: KI, values: ArrayLike<VI>, options?: WriteOptions): this {
+    return super.set(key, values, options);
   }
 
   /** Sets the same value for every CPU: `fill(key, 0n)` starts to count. */
-  fill(key: K, value: V, options?: WriteOptions): this {
-    return this.set(key, new Array<V>(this.#cpus).fill(value), options);
+  fill(key: KI, value: VI, options?: WriteOptions): this {
+    return this.set(key, new Array<VI>(this.#cpus).fill(value), options);
   }
 
   /** Removes a key; false if it is not there. */
-  delete(key: K): boolean {
-    const fd = this.fd;
-    return this.kernel.delete(fd, this.writeKey(key));
+  delete(key: KI): boolean {
+    return this.removeKey(key);
   }
 
   /** Removes a key and gives its values, in one step (5.14); undefined if it is not there. */
-  lookupAndDelete(key: K): PerCpuValues<V> | undefined {
+  lookupAndDelete(key: KI): PerCpuValues<V> | undefined {
     return this.takeValue(key);
   }
 

@@ -81,7 +81,8 @@ export class PerfBuffer {
   /** Tells the kernel how far the reader is. */
   give(): void {
     if (this.#given !== this.#position) {
-      this.#tail.store(this.#position, this.#given);
+      // Nobody else has a mapping of this event.
+      this.#tail.move(this.#position, this.#given);
       this.#given = this.#position;
     }
   }

@@ -3,6 +3,7 @@
 import { bytes } from '../codec/aggregates.ts';
 import { u32 } from '../codec/numbers.ts';
 import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
+import { checkCreate } from './create-checks.ts';
 import { type FdLike, fdOf } from './fd-like.ts';
 import type { OpenByIdOptions, OpenOptions } from './map-handle.ts';
 import { openSlots, ReadableSlotMap, type SlotSource } from './slot-map.ts';
@@ -40,6 +41,7 @@ export class ProgramArray extends ReadableSlotMap<number, number> {
 
   /** Creates a program array. @throws SyscallError as `BPF_MAP_CREATE` does */
   static create(options: CreateOptions): ProgramArray {
+    checkCreate('ProgramArray.create', options);
     const types = { key: u32, value: bytes(4) };
     return handleOf<SlotSource<number>, ProgramArray>(
       ProgramArray,

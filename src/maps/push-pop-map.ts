@@ -1,5 +1,6 @@
 /** What is pushed and popped: queues and stacks, which differ only in what comes out first. */
 
+import type { Input } from '../codec/input.ts';
 import { BPF_UPDATE } from '../uapi/map-flags.ts';
 import { KeylessMap } from './keyless-map.ts';
 
@@ -13,14 +14,14 @@ export interface PushOptions {
  * Values that come out one at a time. The kernel tells neither how many there are, nor any but the
  * next one.
  */
-export abstract class PushPopMap<V> extends KeylessMap<V> {
+export abstract class PushPopMap<V, VI = Input<V>> extends KeylessMap<V, VI> {
   /**
    * Adds a value.
    *
    * @throws ValueError if the value does not fit its type; nothing is added
    * @throws SyscallError `E2BIG` if the map is full, unless `exist` is set
    */
-  push(value: V, options?: PushOptions): this {
+  push(value: VI, options?: PushOptions): this {
     this.give(value, options?.exist === true ? BPF_UPDATE.EXIST : BPF_UPDATE.ANY);
     return this;
   }

@@ -1,6 +1,8 @@
 /** Queues: what was pushed first comes out first. */
 
+import type { Input } from '../codec/input.ts';
 import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
+import { checkCreate } from './create-checks.ts';
 import { createKeyless, type KeylessSource, openKeyless, type ValueType } from './keyless-map.ts';
 import type { OpenByIdOptions, OpenOptions } from './map-handle.ts';
 import { PushPopMap } from './push-pop-map.ts';
@@ -14,7 +16,7 @@ import { type CreateOptions, handleOf } from './standalone.ts';
  * tasks.push(1).push(2);
  * tasks.pop(); // 1
  */
-export class Queue<V> extends PushPopMap<V> {
+export class Queue<V, VI = Input<V>> extends PushPopMap<V, VI> {
   /** The types of map that this class is for. */
   static readonly types: readonly number[] = [BPF_MAP_TYPE.QUEUE];
 
@@ -24,8 +26,9 @@ export class Queue<V> extends PushPopMap<V> {
   }
 
   /** Creates a queue. @throws SyscallError as `BPF_MAP_CREATE` does */
-  static create<V>(options: CreateOptions & ValueType<V>): Queue<V> {
-    return handleOf<KeylessSource<V>, Queue<V>>(
+  static create<V, VI = Input<V>>(options: CreateOptions & ValueType<V, VI>): Queue<V, VI> {
+    checkCreate('Queue.create', options, 'value');
+    return handleOf<KeylessSource<V>, Queue<V, VI>>(
       Queue,
       createKeyless(BPF_MAP_TYPE.QUEUE, options.value, options),
     );
@@ -38,20 +41,20 @@ export class Queue<V> extends PushPopMap<V> {
    * @throws SkepError `ERR_SKEP_MAP_KIND` if it is another kind of map, or its values have another
    *   size
    */
-  static openPinned<V = unknown>(
+  static openPinned<V = unknown, VI = Input<V>>(
     path: string,
-    types?: ValueType<V>,
+    types?: ValueType<V, VI>,
     options: OpenOptions = {},
-  ): Queue<V> {
-    return handleOf<KeylessSource<V>, Queue<V>>(Queue, openKeyless(path, types, options));
+  ): Queue<V, VI> {
+    return handleOf<KeylessSource<V>, Queue<V, VI>>(Queue, openKeyless(path, types, options));
   }
 
   /** Opens a queue by the kernel's id for it; see {@link Queue.openPinned}. Needs CAP_SYS_ADMIN. */
-  static openById<V = unknown>(
+  static openById<V = unknown, VI = Input<V>>(
     id: number,
-    types?: ValueType<V>,
+    types?: ValueType<V, VI>,
     options: OpenByIdOptions = {},
-  ): Queue<V> {
-    return handleOf<KeylessSource<V>, Queue<V>>(Queue, openKeyless({ id }, types, options));
+  ): Queue<V, VI> {
+    return handleOf<KeylessSource<V>, Queue<V, VI>>(Queue, openKeyless({ id }, types, options));
   }
 }

@@ -2,6 +2,7 @@
 
 import { linuxKernel } from '../kernel/linux.ts';
 import type { canBeInner } from './inner-map.ts';
+import { walkKeys } from './key-walk.ts';
 import { watchForLeak } from './leaks.ts';
 import {
   MapHandle,
@@ -12,6 +13,7 @@ import {
   type UpdateMode,
   updateFlags,
 } from './map-handle.ts';
+import { refusedCall } from './refused-call.ts';
 
 /** An open map of any type, its keys and values as bytes. */
 export class RawMap extends MapHandle {
@@ -63,7 +65,11 @@ export class RawMap extends MapHandle {
     const fd = this.fd;
     this.#checkKey(key);
     const value = into ?? new Uint8Array(this.#valueSize(fd));
-    return this.kernel.lookup(fd, key, value, 0) ? value : undefined;
+    try {
+      return this.kernel.lookup(fd, key, value, 0) ? value : undefined;
+    } catch (error) {
+      throw refusedCall(error, this.name);
+    }
   }
 
   /**
@@ -83,32 +89,33 @@ export class RawMap extends MapHandle {
         `map "${this.name}": values have ${valueBytes} bytes, not ${value.length}`,
       );
     }
-    this.kernel.update(fd, key, value, updateFlags(this.name, mode));
+    const flags = updateFlags(this.name, mode);
+    try {
+      this.kernel.update(fd, key, value, flags);
+    } catch (error) {
+      throw refusedCall(error, this.name);
+    }
   }
 
   /** Removes a key; false if it is not there. */
   delete(key: Uint8Array): boolean {
     const fd = this.fd;
     this.#checkKey(key);
-    return this.kernel.delete(fd, key);
+    try {
+      return this.kernel.delete(fd, key);
+    } catch (error) {
+      throw refusedCall(error, this.name);
+    }
   }
 
   /**
-   * The keys, each a copy. A map that changes meanwhile may show a key twice, or not at all: if the
-   * key reached is deleted, the kernel starts over.
+   * The keys, each once and each a copy. Removing a key that was given is fine; other changes during
+   * the walk may be seen or not.
+   *
+   * @throws SkepError `ERR_SKEP_ITERATION` if the map changes so fast that the walk cannot end
    */
-  *keys(): Generator<Uint8Array, void, undefined> {
-    const size = this.info().keySize;
-    let key: Uint8Array | null = null;
-    for (;;) {
-      const next = new Uint8Array(size);
-      if (!this.kernel.nextKey(this.fd, key, next)) {
-        return;
-      }
-      yield next;
-      // The caller may have written into what it was given: go on from a copy.
-      key = next.slice();
-    }
+  keys(): Generator<Uint8Array, void, undefined> {
+    return walkKeys(this);
   }
 
   #valueSize(fd: number): number {

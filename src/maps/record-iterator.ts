@@ -34,7 +34,7 @@ interface Request<R> {
 /** Iterates over a feed until it is left, aborted or closed. */
 export class RecordIterator<R> implements AsyncIterableIterator<R, undefined> {
   readonly #feed: Feed<R>;
-  readonly #signal: AbortSignal | undefined;
+  readonly #signals: readonly AbortSignal[];
   #state: 'new' | 'running' | 'ended' = 'new';
   #left = PER_TURN;
   /** The request that waits for a record or for the next turn. */
@@ -43,9 +43,10 @@ export class RecordIterator<R> implements AsyncIterableIterator<R, undefined> {
   /** Why it was aborted, until the loop is told. */
   #unheard: { readonly reason: unknown } | null = null;
 
-  constructor(feed: Feed<R>, signal: AbortSignal | undefined) {
+  /** @param signals any of which ends it */
+  constructor(feed: Feed<R>, ...signals: readonly (AbortSignal | undefined)[]) {
     this.#feed = feed;
-    this.#signal = signal;
+    this.#signals = [...new Set(signals)].filter((signal) => signal !== undefined);
   }
 
   next(): Promise<IteratorResult<R, undefined>> {
@@ -110,12 +111,14 @@ export class RecordIterator<R> implements AsyncIterableIterator<R, undefined> {
   }
 
   #begin(): void {
-    if (this.#signal?.aborted === true) {
-      throw this.#signal.reason;
+    for (const signal of this.#signals) {
+      signal.throwIfAborted();
     }
     this.#feed.begin();
     this.#state = 'running';
-    this.#signal?.addEventListener('abort', this.#abort);
+    for (const signal of this.#signals) {
+      signal.addEventListener('abort', this.#abort);
+    }
   }
 
   #wait(): void {
@@ -148,7 +151,7 @@ export class RecordIterator<R> implements AsyncIterableIterator<R, undefined> {
   };
 
   readonly #abort = (): void => {
-    const reason: unknown = this.#signal?.reason;
+    const reason: unknown = this.#signals.find(({ aborted }) => aborted)?.reason;
     if (this.#request === null) {
       // The loop's body is running; it hears of it when it asks for more.
       this.#unheard = { reason };
@@ -161,15 +164,20 @@ export class RecordIterator<R> implements AsyncIterableIterator<R, undefined> {
   #fail(reason: unknown): void {
     const request = this.#request;
     this.#request = null;
-    this.#end();
-    request?.reject(reason);
+    try {
+      this.#end();
+    } finally {
+      request?.reject(reason);
+    }
   }
 
   #end(): void {
     const wasRunning = this.#state === 'running';
     this.#state = 'ended';
     if (wasRunning) {
-      this.#signal?.removeEventListener('abort', this.#abort);
+      for (const signal of this.#signals) {
+        signal.removeEventListener('abort', this.#abort);
+      }
       if (this.#pause !== null) clearImmediate(this.#pause);
       this.#feed.forget(this.#resume);
       this.#feed.end();

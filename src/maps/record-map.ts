@@ -13,6 +13,11 @@ import { Waiting } from './waiting.ts';
 /** An open map with the type of its records. */
 export interface RecordSource<T> extends OwnedMap, RecordOptions<T> {}
 
+/** The records of one map, and what ends a loop over them that has no signal of its own. */
+export interface MapFeed<T> extends Feed<T> {
+  readonly signal: AbortSignal | undefined;
+}
+
 /** A map that is read record by record, each once. It has one reader at a time. */
 export abstract class RecordMap<T> extends MapHandle implements AsyncIterable<T, undefined> {
   readonly #decode: (record: RecordCursor) => T;
@@ -52,7 +57,8 @@ export abstract class RecordMap<T> extends MapHandle implements AsyncIterable<T,
   }
 
   /**
-   * Calls back for each record that waits, now, and stops when there is none.
+   * Calls back for each record that waits, now, and stops when there is none, or the callback closes
+   * the handle.
    *
    * @param options.limit how many records at most
    * @returns how many there were
@@ -100,9 +106,10 @@ export abstract class RecordMap<T> extends MapHandle implements AsyncIterable<T,
   }
 
   /** The records for an iterator. @internal */
-  feed(): Feed<T> {
+  feed(): MapFeed<T> {
     const cursor = this.cursor();
     return {
+      signal: this.#signal,
       begin: () => {
         if (this.#iterating) {
           throw new TypeError(
@@ -123,14 +130,24 @@ export abstract class RecordMap<T> extends MapHandle implements AsyncIterable<T,
     };
   }
 
-  /** Closes the handle. Whoever waits for records is told so by `ERR_SKEP_CLOSED`. */
+  /**
+   * Closes the handle. What was read is given back, the record that a callback or a loop's body is busy
+   * with included. Whoever waits for records is told so by `ERR_SKEP_CLOSED`.
+   */
   override close(): void {
     if (this.closed) {
       return;
     }
     const tell = this.#waiting.end();
-    this.unmap();
-    super.close();
-    tell();
+    // Whatever fails: the descriptor is closed, and nobody waits for ever.
+    try {
+      this.unmap();
+    } finally {
+      try {
+        super.close();
+      } finally {
+        tell();
+      }
+    }
   }
 }

@@ -7,6 +7,7 @@
 import { bytes } from '../codec/aggregates.ts';
 import { describeValue } from '../codec/codec.ts';
 import { u32 } from '../codec/numbers.ts';
+import { checkCreate } from './create-checks.ts';
 import { type FdLike, fdOf } from './fd-like.ts';
 import { ReadableSlotMap, type SlotSource, tooNarrow } from './slot-map.ts';
 import { type CreateOptions, createTyped } from './standalone.ts';
@@ -56,6 +57,7 @@ export abstract class RedirectMap<R> extends ReadableSlotMap<number, R> {
 
 /** Creates such a map. */
 export function createRedirect(type: number, options: RedirectOptions): SlotSource<number> {
+  checkCreate('create', options);
   const value = bytes(options.programs === false ? 4 : 8);
   return createTyped(type, { key: u32, value }, options);
 }

@@ -22,8 +22,9 @@ import { checkKind } from './typed-map.ts';
 /**
  * `BPF_MAP_TYPE_RINGBUF` (5.8). The memory is shared with the kernel: reading costs no system call.
  *
- * A ring buffer has one reader. Two handles to the same one, in whatever processes, would take each
- * other's records. It does not count what programs found no room for; they have to.
+ * A ring buffer should have one reader. Handles to the same one, in whatever processes, may take turns,
+ * and each goes on where the one before it stopped; what happens if they read at the same time is told
+ * in docs/ring-buffers.md. It does not count what programs found no room for; they have to.
  *
  * @example
  * const ring = app.ringBuffer('events', { signal: AbortSignal.timeout(1000) });

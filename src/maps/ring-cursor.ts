@@ -5,6 +5,9 @@
  * a page with the producers'; the data, mapped twice in a row, so that no record is torn. Positions
  * are `unsigned long`s that only grow; modulo the size they are offsets. A record has a header of 8
  * bytes, the first 4 of which are its length and two bits, and takes a multiple of 8 bytes.
+ *
+ * Whoever has the map may have its memory mapped, and read. A cursor that finds the consumer's position
+ * moved by another goes on there: what lies before it may be overwritten already.
  */
 
 import { Memory } from '../codec/codec.ts';
@@ -81,8 +84,10 @@ export class RingCursor extends RecordCursor {
   }
 
   release(): void {
-    this.#pass();
-    this.#give();
+    if (!this.#closed) {
+      this.#pass();
+      this.#give();
+    }
   }
 
   ready(): boolean {
@@ -91,8 +96,8 @@ export class RingCursor extends RecordCursor {
     }
     // Behind the record stood on, so nothing may be given back yet, discarded or not.
     const end = this.#producer.load();
-    let position = (this.#position + this.#held) | 0;
-    while (position !== end) {
+    let position = this.#unread((this.#position + this.#held) | 0);
+    while (((end - position) | 0) > 0) {
       const header = this.#header(position);
       if (header < 0) return false;
       if ((header & DISCARDED) === 0) return true;
@@ -103,14 +108,20 @@ export class RingCursor extends RecordCursor {
 
   /** Bytes that are not given back yet, headers included. */
   available(): number {
-    return (this.#producer.load() - this.#position) >>> 0;
+    this.#checkOpen();
+    return Math.max((this.#producer.load() - this.#unread(this.#position)) | 0, 0);
   }
 
-  /** From here on it finds nothing, and its memory may be unmapped. @internal */
+  /**
+   * Gives back what it has passed, the record stood on included. From here on it finds nothing, and its
+   * memory may be unmapped.
+   *
+   * @internal
+   */
   close(): void {
+    this.release();
     this.#closed = true;
     this.#end = this.#position;
-    this.#held = 0;
     this.forget();
   }
 
@@ -121,7 +132,14 @@ export class RingCursor extends RecordCursor {
         return BUSY;
       }
       const header = this.#header(this.#position);
+      // Asked after the header was read, so that it was a header then.
+      if (this.#consumer.load() !== this.#given) {
+        this.#follow();
+        continue;
+      }
       if (header < 0) {
+        // The program that finishes this record wakes a reader only if that is where it is.
+        this.#give();
         return BUSY;
       }
       if ((header & DISCARDED) === 0) {
@@ -134,13 +152,40 @@ export class RingCursor extends RecordCursor {
 
   /** Asks how far the producers are; whether that is further than here. */
   #look(): boolean {
+    this.#checkOpen();
+    // In this order: a program that finishes a record wakes the reader only if that is where it is.
+    this.#give();
+    if (this.#consumer.load() !== this.#given) {
+      this.#follow();
+    }
+    const end = this.#producer.load();
+    if (((end - this.#position) | 0) <= 0) {
+      return false;
+    }
+    this.#end = end;
+    return true;
+  }
+
+  #checkOpen(): void {
     if (this.#closed) {
       throw new SkepError('ERR_SKEP_CLOSED', `map "${this.#name}" is closed`);
     }
-    // In this order: a program that finishes a record wakes the reader only if that is where it is.
-    this.#give();
-    this.#end = this.#producer.load();
-    return this.#position !== this.#end;
+  }
+
+  /** A position, or how far another reader is, if that is further. */
+  #unread(position: number): number {
+    const consumed = this.#consumer.load();
+    return ((consumed - position) | 0) > 0 ? consumed : position;
+  }
+
+  /** Another reader has moved the consumer's position: goes there, unless it is further already. */
+  #follow(): void {
+    this.#given = this.#consumer.load();
+    const position = this.#unread(this.#position);
+    if (position !== this.#position) {
+      this.#position = position;
+      this.#end = position;
+    }
   }
 
   /** The header at a position: its bits and all before it are there once it is not busy. */
@@ -164,11 +209,14 @@ export class RingCursor extends RecordCursor {
     }
   }
 
-  /** Gives room back to the kernel. */
+  /** Gives room back to the kernel. Afterwards it is where the kernel thinks it is, perhaps further on. */
   #give(): void {
-    if (this.#given !== this.#position) {
-      this.#consumer.store(this.#position, this.#given);
-      this.#given = this.#position;
+    while (this.#given !== this.#position) {
+      if (this.#consumer.move(this.#position, this.#given)) {
+        this.#given = this.#position;
+      } else {
+        this.#follow();
+      }
     }
   }
 }

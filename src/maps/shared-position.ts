@@ -7,10 +7,10 @@
 
 const BITS_32 = 32n;
 
-/** A position, loaded and stored as the kernel does: what was written before it is there. */
+/** A position, loaded and moved as the kernel does: what was written before it is there. */
 export class SharedPosition {
   readonly #halves: Int32Array;
-  /** The same memory, for the one store in 4 GiB that changes its upper half. */
+  /** The same memory, for the one move in 4 GiB that changes its upper half. */
   readonly #whole: BigUint64Array;
   /** Which half is the lower one. */
   readonly #low: number;
@@ -28,16 +28,23 @@ export class SharedPosition {
   }
 
   /**
-   * Moves it on. The kernel must never see half of a new position.
+   * Moves it on, unless somebody else who has the memory mapped did so before. The kernel must never
+   * see half of a new position, nor one that goes backwards.
    *
    * @param previous its lower half so far
+   * @returns false if that is not where it is; nothing is changed then
    */
-  store(next: number, previous: number): void {
-    if (next >= 0 && previous < 0) {
-      const upper = (Atomics.load(this.#whole, 0) >> BITS_32) + 1n;
-      Atomics.store(this.#whole, 0, (upper << BITS_32) | BigInt(next));
-    } else {
-      Atomics.store(this.#halves, this.#low, next);
+  move(next: number, previous: number): boolean {
+    if (next < 0 || previous >= 0) {
+      return Atomics.compareExchange(this.#halves, this.#low, previous, next) === previous;
     }
+    const whole = Atomics.load(this.#whole, 0);
+    if (Number(BigInt.asIntN(32, whole)) !== previous) {
+      return false;
+    }
+    const upper = (whole >> BITS_32) + 1n;
+    return (
+      Atomics.compareExchange(this.#whole, 0, whole, (upper << BITS_32) | BigInt(next)) === whole
+    );
   }
 }

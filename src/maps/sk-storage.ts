@@ -1,5 +1,6 @@
 /** Values that live with sockets. */
 
+import type { Input } from '../codec/input.ts';
 import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
 import type { canBeInner } from './inner-map.ts';
 import {
@@ -21,7 +22,7 @@ import { handleOf, type ValueType } from './standalone.ts';
  * using marks = app.map('marks', SkStorage<number>);
  * marks.set(socket, 7); // a socket of node:net or node:dgram, or a descriptor
  */
-export class SkStorage<V> extends LocalStorage<SocketLike, V> {
+export class SkStorage<V, VI = Input<V>> extends LocalStorage<SocketLike, V, VI> {
   declare readonly [canBeInner]: true;
 
   /** The types of map that this class is for. */
@@ -33,8 +34,8 @@ export class SkStorage<V> extends LocalStorage<SocketLike, V> {
   }
 
   /** Creates storage for sockets. @throws SyscallError as `BPF_MAP_CREATE` does */
-  static create<V>(options: StorageOptions<V>): SkStorage<V> {
-    return handleOf<StorageSource<V>, SkStorage<V>>(
+  static create<V, VI = Input<V>>(options: StorageOptions<V, VI>): SkStorage<V, VI> {
+    return handleOf<StorageSource<V>, SkStorage<V, VI>>(
       SkStorage,
       createStorage(BPF_MAP_TYPE.SK_STORAGE, options),
     );
@@ -47,21 +48,27 @@ export class SkStorage<V> extends LocalStorage<SocketLike, V> {
    * @throws SkepError `ERR_SKEP_MAP_KIND` if it is another kind of map, or its values have another
    *   size
    */
-  static openPinned<V = unknown>(
+  static openPinned<V = unknown, VI = Input<V>>(
     path: string,
-    types?: ValueType<V>,
+    types?: ValueType<V, VI>,
     options: OpenOptions = {},
-  ): SkStorage<V> {
-    return handleOf<StorageSource<V>, SkStorage<V>>(SkStorage, openStorage(path, types, options));
+  ): SkStorage<V, VI> {
+    return handleOf<StorageSource<V>, SkStorage<V, VI>>(
+      SkStorage,
+      openStorage(path, types, options),
+    );
   }
 
   /** Opens storage by the kernel's id for it; see {@link SkStorage.openPinned}. Needs CAP_SYS_ADMIN. */
-  static openById<V = unknown>(
+  static openById<V = unknown, VI = Input<V>>(
     id: number,
-    types?: ValueType<V>,
+    types?: ValueType<V, VI>,
     options: OpenByIdOptions = {},
-  ): SkStorage<V> {
-    return handleOf<StorageSource<V>, SkStorage<V>>(SkStorage, openStorage({ id }, types, options));
+  ): SkStorage<V, VI> {
+    return handleOf<StorageSource<V>, SkStorage<V, VI>>(
+      SkStorage,
+      openStorage({ id }, types, options),
+    );
   }
 
   /** @internal */

@@ -7,9 +7,11 @@
  */
 
 import { type Codec, Memory } from '../codec/codec.ts';
+import type { Input } from '../codec/input.ts';
 import { u32 } from '../codec/numbers.ts';
 import { SkepError, SyscallError } from '../errors.ts';
 import { refused } from '../kernel/refused.ts';
+import { EntryRoom } from './entry-room.ts';
 import { walkKeys } from './key-walk.ts';
 import {
   MapHandle,
@@ -18,6 +20,7 @@ import {
   type OwnedMap,
   openPlace,
 } from './map-handle.ts';
+import { refusedCall } from './refused-call.ts';
 import { checkKind, checkSize } from './typed-map.ts';
 
 /** A map with the codec of its keys. */
@@ -29,13 +32,14 @@ export interface SlotSource<K> extends OwnedMap {
 export type Refusals = Readonly<Record<string, string>>;
 
 /** What such maps share: keys, room for an entry as the kernel moves it, and what a refusal means. */
-export abstract class SlotMap<K> extends MapHandle {
+export abstract class SlotMap<K, KI = Input<K>> extends MapHandle {
   /** Room for one entry's value. @internal */
   protected readonly slot: DataView;
   /** Bytes of a value: some kinds of map have values of 4 or 8. @internal */
   protected readonly slotBytes: number;
   readonly #key: Codec<K, unknown>;
-  readonly #keyMemory: Memory;
+  /** Decoding what is in a slot runs no code of others, so calls share its value. */
+  readonly #room: EntryRoom;
   readonly #value: Uint8Array;
   readonly #refusals: Refusals;
 
@@ -47,24 +51,27 @@ export abstract class SlotMap<K> extends MapHandle {
     const { keySize, valueSize } = this.info();
     checkKind(this, types);
     checkSize(this, 'keys', this.#key, keySize);
-    const buffer = new ArrayBuffer(keySize + valueSize);
-    const keys = new Uint8Array(buffer, valueSize);
-    this.#keyMemory = new Memory(keys, source.kernel.littleEndian);
-    this.#value = new Uint8Array(buffer, 0, valueSize);
-    this.slot = new DataView(buffer, 0, valueSize);
+    this.#room = new EntryRoom(keySize, valueSize, source.kernel.littleEndian);
+    this.#value = this.#room.value.bytes;
+    this.slot = this.#room.value.view;
     this.slotBytes = valueSize;
   }
 
   /** Empties a slot; false if it was empty. */
-  delete(key: K): boolean {
-    const fd = this.fd;
-    return this.kernel.delete(fd, this.writeKey(key));
+  delete(key: KI): boolean {
+    // First, so that a closed handle is told from a bad key; and again behind the key's getters.
+    void this.fd;
+    const encoded = this.writeKey(key);
+    try {
+      return this.kernel.delete(this.fd, encoded);
+    } catch (error) {
+      throw refusedCall(error, this.name);
+    }
   }
 
   /** Encodes a key where the next call takes it from. @internal */
-  protected writeKey(key: K): Uint8Array {
-    this.#key.write(this.#keyMemory, 0, key);
-    return this.#keyMemory.bytes;
+  protected writeKey(key: KI): Uint8Array {
+    return this.#room.encodeKey(this.#key, key);
   }
 
   /** The key that bytes stand for. @internal */
@@ -73,14 +80,14 @@ export abstract class SlotMap<K> extends MapHandle {
   }
 
   /** Sets an entry to whole numbers, which fill the value 4 bytes at a time. @internal */
-  protected put(key: K, words: readonly number[], flags = 0): void {
-    const fd = this.fd;
+  protected put(key: KI, words: readonly number[], flags = 0): void {
+    void this.fd;
     const encoded = this.writeKey(key);
     for (let index = 0; index * 4 < this.slotBytes; index += 1) {
       this.slot.setUint32(index * 4, words[index] ?? 0, this.kernel.littleEndian);
     }
     try {
-      this.kernel.update(fd, encoded, this.#value, flags);
+      this.kernel.update(this.fd, encoded, this.#value, flags);
     } catch (error) {
       throw this.#explained(error);
     }
@@ -88,33 +95,44 @@ export abstract class SlotMap<K> extends MapHandle {
 
   /** Reads an entry into {@link SlotMap.slot}; false if there is none. @internal */
   protected find(key: Uint8Array): boolean {
-    return this.kernel.lookup(this.fd, key, this.#value, 0);
+    try {
+      return this.kernel.lookup(this.fd, key, this.#value, 0);
+    } catch (error) {
+      throw refusedCall(error, this.name);
+    }
   }
 
   /** Reads an entry into {@link SlotMap.slot} and removes it; false if there is none. @internal */
   protected take(key: Uint8Array): boolean {
-    return this.kernel.lookupAndDelete(this.fd, key, this.#value, 0);
+    try {
+      return this.kernel.lookupAndDelete(this.fd, key, this.#value, 0);
+    } catch (error) {
+      throw refusedCall(error, this.name);
+    }
   }
 
   #explained(error: unknown): unknown {
     const hint = error instanceof SyscallError ? this.#refusals[error.errnoName] : undefined;
     return error instanceof SyscallError && hint !== undefined
       ? refused(error.command, error.errno, `map "${this.name}"`, hint, error)
-      : error;
+      : refusedCall(error, this.name);
   }
 }
 
 /** Those that the kernel also tells the contents of. Iterating gives pairs, as `Map` does. */
-export abstract class ReadableSlotMap<K, R> extends SlotMap<K> implements Iterable<[K, R]> {
+export abstract class ReadableSlotMap<K, R, KI = Input<K>>
+  extends SlotMap<K, KI>
+  implements Iterable<[K, R]>
+{
   /** What is in a slot; undefined if it is empty. */
-  get(key: K): R | undefined {
+  get(key: KI): R | undefined {
     // First, so that a closed handle is told from a bad key.
     void this.fd;
     return this.find(this.writeKey(key)) ? this.readSlot() : undefined;
   }
 
   /** Whether there is something in a slot. */
-  has(key: K): boolean {
+  has(key: KI): boolean {
     void this.fd;
     return this.find(this.writeKey(key));
   }
@@ -136,7 +154,9 @@ export abstract class ReadableSlotMap<K, R> extends SlotMap<K> implements Iterab
   /** Pairs of keys and what is in their slots. What changes meanwhile may be seen or not. */
   *entries(): Generator<[K, R], void, undefined> {
     for (const key of this.#occupied()) {
-      yield [this.readKey(key), this.readSlot()];
+      // The slot first, as decoding a key may run code of others.
+      const value = this.readSlot();
+      yield [this.readKey(key), value];
     }
   }
 

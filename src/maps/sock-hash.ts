@@ -1,7 +1,9 @@
 /** Hashes of sockets that programs redirect data to. */
 
 import type { Codec } from '../codec/codec.ts';
+import type { Input } from '../codec/input.ts';
 import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
+import { checkCreate } from './create-checks.ts';
 import type { canBeInner } from './inner-map.ts';
 import { type MapPlace, type OpenByIdOptions, type OpenOptions, openPlace } from './map-handle.ts';
 import type { SlotSource } from './slot-map.ts';
@@ -14,8 +16,8 @@ import {
 import { handleOf, kernelCodecs } from './standalone.ts';
 
 /** The type of keys. */
-export interface KeyType<K> {
-  readonly key: Codec<K, never>;
+export interface KeyType<K, KI = never> {
+  readonly key: Codec<K, KI>;
 }
 
 /**
@@ -26,7 +28,7 @@ export interface KeyType<K> {
  * using connections = SockHash.create({ key: u32, maxEntries: 1024 });
  * connections.set(socket.remotePort, socket);
  */
-export class SockHash<K> extends SocketMap<K> {
+export class SockHash<K, KI = Input<K>> extends SocketMap<K, KI> {
   declare readonly [canBeInner]: true;
 
   /** The types of map that this class is for. */
@@ -38,8 +40,9 @@ export class SockHash<K> extends SocketMap<K> {
   }
 
   /** Creates a hash of sockets. Needs CAP_NET_ADMIN. @throws SyscallError as `BPF_MAP_CREATE` does */
-  static create<K>(options: SocketMapOptions & KeyType<K>): SockHash<K> {
-    return handleOf<SlotSource<K>, SockHash<K>>(
+  static create<K, KI = Input<K>>(options: SocketMapOptions & KeyType<K, KI>): SockHash<K, KI> {
+    checkCreate('SockHash.create', options, 'key');
+    return handleOf<SlotSource<K>, SockHash<K, KI>>(
       SockHash,
       createSockets(BPF_MAP_TYPE.SOCKHASH, options.key, options),
     );
@@ -50,21 +53,21 @@ export class SockHash<K> extends SocketMap<K> {
    *
    * @throws SkepError `ERR_SKEP_MAP_KIND` if it is another kind of map, or its keys have another size
    */
-  static openPinned<K = unknown>(
+  static openPinned<K = unknown, KI = Input<K>>(
     path: string,
-    types?: KeyType<K>,
+    types?: KeyType<K, KI>,
     options: OpenOptions = {},
-  ): SockHash<K> {
-    return handleOf<SlotSource<K>, SockHash<K>>(SockHash, openHash(path, types, options));
+  ): SockHash<K, KI> {
+    return handleOf<SlotSource<K>, SockHash<K, KI>>(SockHash, openHash(path, types, options));
   }
 
   /** Opens a hash of sockets by the kernel's id for it. Needs CAP_SYS_ADMIN. */
-  static openById<K = unknown>(
+  static openById<K = unknown, KI = Input<K>>(
     id: number,
-    types?: KeyType<K>,
+    types?: KeyType<K, KI>,
     options: OpenByIdOptions = {},
-  ): SockHash<K> {
-    return handleOf<SlotSource<K>, SockHash<K>>(SockHash, openHash({ id }, types, options));
+  ): SockHash<K, KI> {
+    return handleOf<SlotSource<K>, SockHash<K, KI>>(SockHash, openHash({ id }, types, options));
   }
 }
 
@@ -74,5 +77,5 @@ function openHash<K>(
   options: OpenOptions,
 ): SlotSource<K> {
   const map = openPlace(place, options);
-  return { ...map, key: (types ?? (kernelCodecs(map) as KeyType<K>)).key };
+  return { ...map, key: (types ?? (kernelCodecs(map, options) as KeyType<K>)).key };
 }

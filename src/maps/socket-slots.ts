@@ -2,6 +2,8 @@
 
 import { bytes } from '../codec/aggregates.ts';
 import type { Codec } from '../codec/codec.ts';
+import type { Input } from '../codec/input.ts';
+import { checkCreate } from './create-checks.ts';
 import { type UpdateMode, updateFlags } from './map-handle.ts';
 import { ReadableSlotMap, type Refusals, type SlotSource, tooNarrow } from './slot-map.ts';
 import { type SocketLike, socketFd } from './socket-like.ts';
@@ -29,7 +31,7 @@ export const SOCKET_REFUSALS: Refusals = {
  * Sockets by key. They go in by their descriptor and come out as their cookie: the number that the
  * kernel knows a socket by, which programs see as `bpf_get_socket_cookie` and others as `SO_COOKIE`.
  */
-export abstract class SocketMap<K> extends ReadableSlotMap<K, bigint> {
+export abstract class SocketMap<K, KI = Input<K>> extends ReadableSlotMap<K, bigint, KI> {
   /**
    * Puts a socket in, in place of the one that is there. It stays its owner's; when it is closed, the
    * kernel takes it out.
@@ -39,7 +41,7 @@ export abstract class SocketMap<K> extends ReadableSlotMap<K, bigint> {
    * @throws SyscallError `EOPNOTSUPP`, `ENOTSOCK`, `EINVAL` for what is no such socket; `EEXIST`,
    *   `ENOENT` if the mode forbids it; `E2BIG` if the map is full, or the index too large
    */
-  set(key: K, socket: SocketLike, options: { readonly mode?: UpdateMode } = {}): this {
+  set(key: KI, socket: SocketLike, options: { readonly mode?: UpdateMode } = {}): this {
     void this.fd;
     const fd = socketFd(socket);
     const flags = updateFlags(this.name, options.mode ?? 'any');
@@ -69,6 +71,7 @@ export function createSockets<K>(
   key: Codec<K, never>,
   options: SocketMapOptions,
 ): SlotSource<K> {
+  checkCreate('create', options);
   const value = bytes(options.cookies === false ? 4 : 8);
   return createTyped(type, { key, value }, options);
 }

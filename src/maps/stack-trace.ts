@@ -5,6 +5,7 @@ import { u32 } from '../codec/numbers.ts';
 import { SyscallError } from '../errors.ts';
 import { BPF_F } from '../uapi/map-flags.ts';
 import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
+import { checkCreate, creationFlags } from './create-checks.ts';
 import type { canBeInner } from './inner-map.ts';
 import type { OpenByIdOptions, OpenOptions } from './map-handle.ts';
 import { openSlots, ReadableSlotMap, type SlotSource } from './slot-map.ts';
@@ -68,6 +69,7 @@ export class StackTrace extends ReadableSlotMap<number, CapturedStack> {
   static create(
     options: CreateOptions & { readonly depth?: number; readonly buildIds?: boolean },
   ): StackTrace {
+    checkCreate('StackTrace.create', options);
     const { depth = MAX_DEPTH, buildIds = false, flags = 0 } = options;
     const stepBytes = buildIds ? LOCATION_BYTES : ADDRESS_BYTES;
     return handleOf<SlotSource<number>, StackTrace>(
@@ -75,7 +77,7 @@ export class StackTrace extends ReadableSlotMap<number, CapturedStack> {
       createTyped(
         BPF_MAP_TYPE.STACK_TRACE,
         { key: u32, value: bytes(depth * stepBytes) },
-        { ...options, flags: buildIds ? flags | BPF_F.STACK_BUILD_ID : flags },
+        { ...options, flags: creationFlags(flags, buildIds ? BPF_F.STACK_BUILD_ID : 0) },
       ),
     );
   }

@@ -1,6 +1,8 @@
 /** Stacks: what was pushed last comes out first. */
 
+import type { Input } from '../codec/input.ts';
 import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
+import { checkCreate } from './create-checks.ts';
 import { createKeyless, type KeylessSource, openKeyless, type ValueType } from './keyless-map.ts';
 import type { OpenByIdOptions, OpenOptions } from './map-handle.ts';
 import { PushPopMap } from './push-pop-map.ts';
@@ -14,7 +16,7 @@ import { type CreateOptions, handleOf } from './standalone.ts';
  * free.push(1).push(2);
  * free.pop(); // 2
  */
-export class Stack<V> extends PushPopMap<V> {
+export class Stack<V, VI = Input<V>> extends PushPopMap<V, VI> {
   /** The types of map that this class is for. */
   static readonly types: readonly number[] = [BPF_MAP_TYPE.STACK];
 
@@ -24,8 +26,9 @@ export class Stack<V> extends PushPopMap<V> {
   }
 
   /** Creates a stack. @throws SyscallError as `BPF_MAP_CREATE` does */
-  static create<V>(options: CreateOptions & ValueType<V>): Stack<V> {
-    return handleOf<KeylessSource<V>, Stack<V>>(
+  static create<V, VI = Input<V>>(options: CreateOptions & ValueType<V, VI>): Stack<V, VI> {
+    checkCreate('Stack.create', options, 'value');
+    return handleOf<KeylessSource<V>, Stack<V, VI>>(
       Stack,
       createKeyless(BPF_MAP_TYPE.STACK, options.value, options),
     );
@@ -38,20 +41,20 @@ export class Stack<V> extends PushPopMap<V> {
    * @throws SkepError `ERR_SKEP_MAP_KIND` if it is another kind of map, or its values have another
    *   size
    */
-  static openPinned<V = unknown>(
+  static openPinned<V = unknown, VI = Input<V>>(
     path: string,
-    types?: ValueType<V>,
+    types?: ValueType<V, VI>,
     options: OpenOptions = {},
-  ): Stack<V> {
-    return handleOf<KeylessSource<V>, Stack<V>>(Stack, openKeyless(path, types, options));
+  ): Stack<V, VI> {
+    return handleOf<KeylessSource<V>, Stack<V, VI>>(Stack, openKeyless(path, types, options));
   }
 
   /** Opens a stack by the kernel's id for it; see {@link Stack.openPinned}. Needs CAP_SYS_ADMIN. */
-  static openById<V = unknown>(
+  static openById<V = unknown, VI = Input<V>>(
     id: number,
-    types?: ValueType<V>,
+    types?: ValueType<V, VI>,
     options: OpenByIdOptions = {},
-  ): Stack<V> {
-    return handleOf<KeylessSource<V>, Stack<V>>(Stack, openKeyless({ id }, types, options));
+  ): Stack<V, VI> {
+    return handleOf<KeylessSource<V>, Stack<V, VI>>(Stack, openKeyless({ id }, types, options));
   }
 }

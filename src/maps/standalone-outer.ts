@@ -11,26 +11,36 @@ import type { OuterSource } from './outer-map.ts';
 import { type CreateOptions, kernelCodecs } from './standalone.ts';
 
 /** What the inner maps of a map are: the class of their handles, and their types. */
-export interface InnerTypes<C extends InnerKind, K, V> {
+export interface InnerTypes<C extends InnerKind, K, V, KI = never, VI = never> {
   readonly kind: C;
-  readonly key?: Codec<K, never>;
-  readonly value?: Codec<V, never>;
+  readonly key?: Codec<K, KI>;
+  readonly value?: Codec<V, VI>;
 }
 
 /** The template of a map of maps: a class of handles, and what that class creates a map with. */
-export type InnerOptions<C extends CreatingKind, K, V> = InnerTypes<C, K, V> &
+export type InnerOptions<C extends CreatingKind, K, V, KI = never, VI = never> = InnerTypes<
+  C,
+  K,
+  V,
+  KI,
+  VI
+> &
   Omit<Parameters<C['create']>[0], 'kernel'>;
 
 /**
  * Creates a template, and a map of maps by it. The kernel copies what it needs to know of the
  * template, which is closed again.
+ *
+ * @param maker the function that was called, for messages
  */
 export function createOuter<K, C extends CreatingKind, IK, IV>(
+  maker: string,
   type: typeof BPF_MAP_TYPE.ARRAY_OF_MAPS | typeof BPF_MAP_TYPE.HASH_OF_MAPS,
   key: Codec<K, never>,
   inner: InnerOptions<C, IK, IV>,
   options: CreateOptions,
 ): OuterSource<K> {
+  checkInner(maker, inner);
   const kernel = options.kernel ?? linuxKernel();
   const template = inner.kind.create({ ...inner, kernel } as never);
   try {
@@ -54,9 +64,9 @@ export function createOuter<K, C extends CreatingKind, IK, IV>(
 }
 
 /** The types of a map of maps: of its keys, and of its inner maps. */
-export interface OuterTypes<K, C extends InnerKind, IK, IV> {
-  readonly key: Codec<K, never>;
-  readonly inner: InnerTypes<C, IK, IV>;
+export interface OuterTypes<K, C extends InnerKind, IK, IV, KI = never, IKI = never, IVI = never> {
+  readonly key: Codec<K, KI>;
+  readonly inner: InnerTypes<C, IK, IV, IKI, IVI>;
 }
 
 /**
@@ -73,8 +83,17 @@ export function openOuter<K, C extends InnerKind, IK, IV>(
   if (types !== undefined) {
     return { ...map, key: types.key, inner: { shape: null, ...codecsOf(types.inner) } };
   }
-  const { key } = kernelCodecs(map);
-  return { ...map, key: key as Codec<K, never>, inner: { shape: null, live: true } };
+  const { key } = kernelCodecs(map, options);
+  return { ...map, key: key as Codec<K, never>, inner: { shape: null, live: options } };
+}
+
+function checkInner(maker: string, inner: unknown): void {
+  const kind = (inner as { kind?: { create?: unknown } } | undefined)?.kind;
+  if (typeof kind?.create !== 'function') {
+    throw new TypeError(
+      `${maker}: the option "inner" is the template: { kind: HashMap, ... } with what HashMap.create takes, or another class; ${inner === undefined ? 'it is missing' : 'its kind is no such class'}`,
+    );
+  }
 }
 
 function codecsOf({ kind, key, value }: InnerTypes<InnerKind, unknown, unknown>) {

@@ -4,9 +4,11 @@
  */
 
 import type { Codec } from '../codec/codec.ts';
+import type { BtfCodecOptions } from '../codec/from-btf.ts';
 import { u32 } from '../codec/numbers.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import { linuxKernel } from '../kernel/linux.ts';
+import { isCodec } from './create-checks.ts';
 import { createMap, kernelName } from './create-map.ts';
 import { watchForLeak } from './leaks.ts';
 import { liveCodecs } from './live-types.ts';
@@ -19,15 +21,15 @@ import {
 } from './map-handle.ts';
 import type { TypedSource } from './typed-map.ts';
 
-/** The types of keys and values. */
-export interface Types<K, V> {
-  readonly key: Codec<K, never>;
-  readonly value: Codec<V, never>;
+/** The types of keys and values: `K` and `V` is what is read, `KI` and `VI` what is taken. */
+export interface Types<K, V, KI = never, VI = never> {
+  readonly key: Codec<K, KI>;
+  readonly value: Codec<V, VI>;
 }
 
 /** The type of values, where keys have none or one of their own. */
-export interface ValueType<V> {
-  readonly value: Codec<V, never>;
+export interface ValueType<V, VI = never> {
+  readonly value: Codec<V, VI>;
 }
 
 /** What every map is created with. */
@@ -89,7 +91,7 @@ export function openTyped<K, V>(
   if (types !== undefined) {
     return { ...map, key: types.key, value: types.value };
   }
-  return { ...map, ...(kernelCodecs(map) as Types<K, V>) };
+  return { ...map, ...(kernelCodecs(map, options) as Types<K, V>) };
 }
 
 /** Opens a map whose keys are indices; see {@link openTyped}. */
@@ -102,15 +104,13 @@ export function openIndexed<V>(
   return openTyped<number, V>(place, both, options);
 }
 
-/** Whether a caller who is not checked by TypeScript has given a codec. */
-function isCodec(value: unknown): boolean {
-  return typeof value === 'object' && value !== null && 'sizeBytes' in value;
-}
-
 /** The codecs of an open map by the kernel's types; the map is closed if there is no telling. */
-export function kernelCodecs({ kernel, fd }: OwnedMap): Types<unknown, unknown> {
+export function kernelCodecs(
+  { kernel, fd }: OwnedMap,
+  options: BtfCodecOptions,
+): Types<unknown, unknown> {
   try {
-    return liveCodecs(kernel, kernel.mapInfo(fd));
+    return liveCodecs(kernel, kernel.mapInfo(fd), options);
   } catch (error) {
     kernel.close(fd);
     throw error;

@@ -1,5 +1,6 @@
 /** Values that live with tasks. */
 
+import type { Input } from '../codec/input.ts';
 import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
 import { type FdLike, fdOf } from './fd-like.ts';
 import type { canBeInner } from './inner-map.ts';
@@ -24,7 +25,7 @@ import { handleOf, type ValueType } from './standalone.ts';
  * using states = app.map('states', TaskStorage<bigint>);
  * states.get(pidfd);
  */
-export class TaskStorage<V> extends LocalStorage<FdLike, V> {
+export class TaskStorage<V, VI = Input<V>> extends LocalStorage<FdLike, V, VI> {
   declare readonly [canBeInner]: true;
 
   /** The types of map that this class is for. */
@@ -36,8 +37,8 @@ export class TaskStorage<V> extends LocalStorage<FdLike, V> {
   }
 
   /** Creates storage for tasks. @throws SyscallError as `BPF_MAP_CREATE` does */
-  static create<V>(options: StorageOptions<V>): TaskStorage<V> {
-    return handleOf<StorageSource<V>, TaskStorage<V>>(
+  static create<V, VI = Input<V>>(options: StorageOptions<V, VI>): TaskStorage<V, VI> {
+    return handleOf<StorageSource<V>, TaskStorage<V, VI>>(
       TaskStorage,
       createStorage(BPF_MAP_TYPE.TASK_STORAGE, options),
     );
@@ -50,24 +51,24 @@ export class TaskStorage<V> extends LocalStorage<FdLike, V> {
    * @throws SkepError `ERR_SKEP_MAP_KIND` if it is another kind of map, or its values have another
    *   size
    */
-  static openPinned<V = unknown>(
+  static openPinned<V = unknown, VI = Input<V>>(
     path: string,
-    types?: ValueType<V>,
+    types?: ValueType<V, VI>,
     options: OpenOptions = {},
-  ): TaskStorage<V> {
-    return handleOf<StorageSource<V>, TaskStorage<V>>(
+  ): TaskStorage<V, VI> {
+    return handleOf<StorageSource<V>, TaskStorage<V, VI>>(
       TaskStorage,
       openStorage(path, types, options),
     );
   }
 
   /** Opens storage by the kernel's id for it; see {@link TaskStorage.openPinned}. Needs CAP_SYS_ADMIN. */
-  static openById<V = unknown>(
+  static openById<V = unknown, VI = Input<V>>(
     id: number,
-    types?: ValueType<V>,
+    types?: ValueType<V, VI>,
     options: OpenByIdOptions = {},
-  ): TaskStorage<V> {
-    return handleOf<StorageSource<V>, TaskStorage<V>>(
+  ): TaskStorage<V, VI> {
+    return handleOf<StorageSource<V>, TaskStorage<V, VI>>(
       TaskStorage,
       openStorage({ id }, types, options),
     );

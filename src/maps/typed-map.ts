@@ -3,10 +3,13 @@
  */
 
 import { type Codec, Memory } from '../codec/codec.ts';
+import type { Input } from '../codec/input.ts';
 import { SkepError } from '../errors.ts';
 import { BPF_MAP_TYPE, mapTypeName } from '../uapi/map-types.ts';
 import { EntryIterator } from './entry-iterator.ts';
+import { EntryRoom } from './entry-room.ts';
 import { MapHandle, type OwnedMap, type UpdateMode, updateFlags } from './map-handle.ts';
+import { refusedCall } from './refused-call.ts';
 import { clear, walk } from './walk.ts';
 
 /** `BPF_F_LOCK`: take the value's spin lock while it is copied. */
@@ -30,13 +33,21 @@ export interface WriteOptions extends ReadOptions {
   readonly mode?: UpdateMode;
 }
 
-/** Reading, writing and walking. Iterating gives pairs, as JavaScript's `Map` does. */
-export abstract class TypedMap<K, V> extends MapHandle implements Iterable<[K, V]> {
+/**
+ * Reading, writing and walking. Iterating gives pairs, as JavaScript's `Map` does.
+ *
+ * @typeParam K what reading gives for keys
+ * @typeParam V what reading gives for values
+ * @typeParam KI what is taken for keys; a codec may take more than it gives: numbers for 64 bits
+ * @typeParam VI what is taken for values
+ */
+export abstract class TypedMap<K, V, KI = Input<K>, VI = Input<V>>
+  extends MapHandle
+  implements Iterable<[K, V]>
+{
   readonly #key: Codec<K, unknown>;
   readonly #value: Codec<V, unknown>;
-  /** Room for one entry: both in one buffer, whose address the kernel's front remembers. */
-  readonly #keyMemory: Memory;
-  readonly #valueMemory: Memory;
+  readonly #room: EntryRoom;
 
   /** @internal */
   constructor(source: TypedSource<K, V>, types: readonly number[]) {
@@ -48,21 +59,25 @@ export abstract class TypedMap<K, V> extends MapHandle implements Iterable<[K, V
     checkKind(this, types);
     checkSize(this, 'keys', this.#key, keySize);
     checkSize(this, 'values', this.#value, valueBytes);
-    const buffer = new ArrayBuffer(keySize + valueBytes);
-    const { littleEndian } = source.kernel;
-    this.#keyMemory = new Memory(new Uint8Array(buffer, 0, keySize), littleEndian);
-    this.#valueMemory = new Memory(new Uint8Array(buffer, keySize), littleEndian);
+    this.#room = new EntryRoom(keySize, valueBytes, source.kernel.littleEndian);
   }
 
   /** The value of a key; undefined if the key is not there. */
-  get(key: K, options?: ReadOptions): V | undefined {
-    const fd = this.fd;
-    this.writeKey(key);
+  get(key: KI, options?: ReadOptions): V | undefined {
+    // First, so that a closed handle is told from a bad key; and again behind the key's getters.
+    void this.fd;
     const flags = options?.lock === true ? LOCK : 0;
-    if (!this.kernel.lookup(fd, this.#keyMemory.bytes, this.#valueMemory.bytes, flags)) {
-      return undefined;
+    const room = this.#room.borrow();
+    try {
+      this.#key.write(room.key, 0, key);
+      return this.kernel.lookup(this.fd, room.key.bytes, room.value.bytes, flags)
+        ? this.#value.read(room.value, 0)
+        : undefined;
+    } catch (error) {
+      throw refusedCall(error, this.name, flags);
+    } finally {
+      room.busy = false;
     }
-    return this.#value.read(this.#valueMemory, 0);
   }
 
   /**
@@ -71,21 +86,35 @@ export abstract class TypedMap<K, V> extends MapHandle implements Iterable<[K, V
    * @throws ValueError if the key or the value does not fit its type; nothing is written
    * @throws SyscallError `EEXIST`, `ENOENT` if the mode forbids it; `E2BIG` if the map is full
    */
-  set(key: K, value: V, options?: WriteOptions): this {
-    const fd = this.fd;
-    this.writeKey(key);
-    this.#value.write(this.#valueMemory, 0, value);
+  set(key: KI, value: VI, options?: WriteOptions): this {
+    void this.fd;
     const lock = options?.lock === true ? LOCK : 0;
     const mode = options?.mode === undefined ? 0 : updateFlags(this.name, options.mode);
-    this.kernel.update(fd, this.#keyMemory.bytes, this.#valueMemory.bytes, mode | lock);
-    return this;
+    const room = this.#room.borrow();
+    try {
+      this.#key.write(room.key, 0, key);
+      this.#value.write(room.value, 0, value);
+      this.kernel.update(this.fd, room.key.bytes, room.value.bytes, mode | lock);
+      return this;
+    } catch (error) {
+      throw refusedCall(error, this.name, lock);
+    } finally {
+      room.busy = false;
+    }
   }
 
   /** Whether there is such a key. Costs as much as {@link TypedMap.get}. */
-  has(key: K): boolean {
-    const fd = this.fd;
-    this.writeKey(key);
-    return this.kernel.lookup(fd, this.#keyMemory.bytes, this.#valueMemory.bytes, 0);
+  has(key: KI): boolean {
+    void this.fd;
+    const room = this.#room.borrow();
+    try {
+      this.#key.write(room.key, 0, key);
+      return this.kernel.lookup(this.fd, room.key.bytes, room.value.bytes, 0);
+    } catch (error) {
+      throw refusedCall(error, this.name);
+    } finally {
+      room.busy = false;
+    }
   }
 
   /** The keys. See {@link TypedMap.entries}. */
@@ -100,7 +129,7 @@ export abstract class TypedMap<K, V> extends MapHandle implements Iterable<[K, V
 
   /** The values. See {@link TypedMap.entries}. */
   *values(): Generator<V, void, undefined> {
-    const step = this.#valueMemory.bytes.length;
+    const step = this.#room.value.bytes.length;
     for (const chunk of walk(this.#walked())) {
       const memory = new Memory(chunk.values, this.kernel.littleEndian);
       for (let index = 0; index < chunk.count; index += 1) {
@@ -117,7 +146,7 @@ export abstract class TypedMap<K, V> extends MapHandle implements Iterable<[K, V
     return new EntryIterator(walk(this.#walked()), {
       key: this.#key,
       value: this.#value,
-      valueStep: this.#valueMemory.bytes.length,
+      valueStep: this.#room.value.bytes.length,
       littleEndian: this.kernel.littleEndian,
     });
   }
@@ -141,19 +170,35 @@ export abstract class TypedMap<K, V> extends MapHandle implements Iterable<[K, V
   }
 
   /** Encodes a key where the next call takes it from. @internal */
-  protected writeKey(key: K): Uint8Array {
-    this.#key.write(this.#keyMemory, 0, key);
-    return this.#keyMemory.bytes;
+  protected writeKey(key: KI): Uint8Array {
+    return this.#room.encodeKey(this.#key, key);
+  }
+
+  /** Removes an entry; false if it is not there. @internal */
+  protected removeKey(key: KI): boolean {
+    void this.fd;
+    const encoded = this.writeKey(key);
+    try {
+      return this.kernel.delete(this.fd, encoded);
+    } catch (error) {
+      throw refusedCall(error, this.name);
+    }
   }
 
   /** Removes an entry and gives its value. @internal */
-  protected takeValue(key: K): V | undefined {
-    const fd = this.fd;
-    this.writeKey(key);
-    if (!this.kernel.lookupAndDelete(fd, this.#keyMemory.bytes, this.#valueMemory.bytes, 0)) {
-      return undefined;
+  protected takeValue(key: KI): V | undefined {
+    void this.fd;
+    const room = this.#room.borrow();
+    try {
+      this.#key.write(room.key, 0, key);
+      return this.kernel.lookupAndDelete(this.fd, room.key.bytes, room.value.bytes, 0)
+        ? this.#value.read(room.value, 0)
+        : undefined;
+    } catch (error) {
+      throw refusedCall(error, this.name);
+    } finally {
+      room.busy = false;
     }
-    return this.#value.read(this.#valueMemory, 0);
   }
 
   /** Removes all entries. @internal */
@@ -171,7 +216,7 @@ export abstract class TypedMap<K, V> extends MapHandle implements Iterable<[K, V
         return map.fd;
       },
       keyBytes: keySize,
-      valueBytes: this.#valueMemory.bytes.length,
+      valueBytes: this.#room.value.bytes.length,
       maxEntries,
       startsOver: type === BPF_MAP_TYPE.LPM_TRIE,
     };

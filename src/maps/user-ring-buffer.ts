@@ -29,8 +29,11 @@ const HEADER_BYTES = 8;
 /** `BPF_RINGBUF_BUSY_BIT` as a signed number, and `BPF_RINGBUF_DISCARD_BIT`. */
 const BUSY = -0x8000_0000;
 const DISCARDED = 0x4000_0000;
-/** Lengths have 30 bits. */
-const LONGEST = 0x3fff_ffff;
+/**
+ * `DYNPTR_MAX_SIZE`: programs get records as dynptrs. `bpf_user_ringbuf_drain` answers a longer one
+ * with `E2BIG`, and never passes it.
+ */
+const LONGEST = (1 << 24) - 1;
 
 /** How values become records. Without a codec they are `Uint8Array`s of any length. */
 export interface UserRecordOptions<T> {
@@ -52,7 +55,8 @@ export interface Reservation {
 
 /**
  * `BPF_MAP_TYPE_USER_RINGBUF` (6.1). Sending costs no system call, and wakes nobody: programs take
- * records when they run. One handle sends at a time; two would overwrite each other's records.
+ * records when they run. Handles to the same one may take turns. Those of several threads or processes
+ * must not send at the same moment: they would overwrite each other's records.
  *
  * @example
  * const commands = app.map('commands', UserRingBuffer<Command>);
@@ -74,7 +78,8 @@ export class UserRingBuffer<T> extends MapHandle {
   readonly #bytes: Uint8Array;
   readonly #size: number;
   readonly #waiting: Waiting;
-  #position: number;
+  /** Ends reservations that are open. */
+  readonly #open = new Set<() => void>();
   /** The least that somebody waits for, in bytes with the header. */
   #needed = 0;
 
@@ -103,7 +108,6 @@ export class UserRingBuffer<T> extends MapHandle {
     this.#producer = new SharedPosition(producer, 0, littleEndian);
     this.#headers = new Int32Array(data);
     this.#bytes = new Uint8Array(data);
-    this.#position = this.#producer.load();
     this.#waiting = new Waiting({
       open: () => kernel.watch([this.fd], 'writable'),
       ready: () => this.closed || this.#free() >= this.#needed,
@@ -161,7 +165,7 @@ export class UserRingBuffer<T> extends MapHandle {
   /** Bytes that programs have not taken yet, headers included. */
   pending(): number {
     this.fd;
-    return (this.#position - this.#consumer.load()) >>> 0;
+    return this.#pending();
   }
 
   /**
@@ -169,7 +173,7 @@ export class UserRingBuffer<T> extends MapHandle {
    *
    * @returns false if there is no room for it now
    * @throws ValueError if the value does not fit its type; nothing is sent
-   * @throws RangeError if the record is longer than the whole ring
+   * @throws RangeError if the record is longer than the whole ring, or than 2^24 - 1 bytes
    */
   push(value: T): boolean {
     this.fd;
@@ -188,7 +192,7 @@ export class UserRingBuffer<T> extends MapHandle {
    * was reserved later before it is submitted or discarded.
    *
    * @returns null if there is no room for it now
-   * @throws RangeError if it is longer than the whole ring
+   * @throws RangeError if it is longer than the whole ring, or than 2^24 - 1 bytes
    */
   reserve(length: number): Reservation | null {
     this.fd;
@@ -199,17 +203,19 @@ export class UserRingBuffer<T> extends MapHandle {
     const start = at + HEADER_BYTES;
     let bytes = this.#bytes.subarray(start, start + length);
     const finish = (header: number) => {
-      if (bytes !== NOTHING && !this.closed) {
+      if (this.#open.delete(discard)) {
         this.#finish(at, header);
+        bytes = NOTHING;
       }
-      bytes = NOTHING;
     };
+    const discard = () => finish(length | DISCARDED);
+    this.#open.add(discard);
     return {
       get bytes() {
         return bytes;
       },
       submit: () => finish(length),
-      discard: () => finish(length | DISCARDED),
+      discard,
     };
   }
 
@@ -241,15 +247,26 @@ export class UserRingBuffer<T> extends MapHandle {
     options.signal?.throwIfAborted();
   }
 
-  /** Closes the handle. What was sent stays for programs to take. */
+  /** Closes the handle. What was sent stays for programs to take; open reservations are discarded. */
   override close(): void {
     if (this.closed) {
       return;
     }
     const tell = this.#waiting.end();
-    unmapAll(this.kernel, this.#memory);
-    super.close();
-    tell();
+    // Left busy, they would keep programs from everything behind them.
+    for (const discard of [...this.#open]) {
+      discard();
+    }
+    // Whatever fails: the descriptor is closed, and nobody waits for ever.
+    try {
+      unmapAll(this.kernel, this.#memory);
+    } finally {
+      try {
+        super.close();
+      } finally {
+        tell();
+      }
+    }
   }
 
   #encode(value: T): Uint8Array {
@@ -269,12 +286,12 @@ export class UserRingBuffer<T> extends MapHandle {
     if (this.#free() < bytes) {
       return -1;
     }
-    const at = this.#position & (this.#size - 1);
+    // Asked each time: another handle may have sent something meanwhile.
+    const position = this.#producer.load();
+    const at = position & (this.#size - 1);
     Atomics.store(this.#headers, at >>> 2, length | BUSY);
     this.#headers[(at >>> 2) + 1] = 0;
-    const next = (this.#position + bytes) | 0;
-    this.#producer.store(next, this.#position);
-    this.#position = next;
+    this.#producer.move((position + bytes) | 0, position);
     return at;
   }
 
@@ -283,7 +300,11 @@ export class UserRingBuffer<T> extends MapHandle {
   }
 
   #free(): number {
-    return this.#size - ((this.#position - this.#consumer.load()) >>> 0);
+    return this.#size - this.#pending();
+  }
+
+  #pending(): number {
+    return (this.#producer.load() - this.#consumer.load()) >>> 0;
   }
 
   /** Bytes that a record of this length takes, with its header. */
@@ -292,7 +313,12 @@ export class UserRingBuffer<T> extends MapHandle {
       throw new RangeError(`the length of a record is a whole number, not ${String(length)}`);
     }
     const bytes = Math.ceil((length + HEADER_BYTES) / 8) * 8;
-    if (length > LONGEST || bytes > this.#size) {
+    if (length > LONGEST) {
+      throw new RangeError(
+        `map "${this.name}": programs take records of ${LONGEST} bytes at most, not of ${length}`,
+      );
+    }
+    if (bytes > this.#size) {
       throw new RangeError(
         `map "${this.name}" has ${this.#size} bytes, too few for a record of ${length}`,
       );

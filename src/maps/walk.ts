@@ -6,6 +6,7 @@
 import { SyscallError } from '../errors.ts';
 import type { BatchCursor, Kernel } from '../kernel/kernel.ts';
 import { endless, freshOnly } from './fresh-keys.ts';
+import { refusedCall } from './refused-call.ts';
 
 /** Entries per call: beyond a few hundred, larger batches gain nothing. */
 const BATCH_ENTRIES = 512;
@@ -75,7 +76,7 @@ export function clear(map: WalkedMap): number {
     try {
       read = map.kernel.lookupAndDeleteBatch(map.fd, cursor, keys, values, capacity);
     } catch (error) {
-      if (!isTooSmall(error)) throw error;
+      if (!isTooSmall(error)) throw refusedCall(error, map.name);
       capacity *= 2;
       continue;
     }
@@ -99,35 +100,32 @@ function readBatch(
     if (isTooSmall(error)) {
       return 'too small';
     }
-    throw error;
+    throw refusedCall(error, map.name);
   }
 }
 
 function* walkByKeys(map: WalkedMap): Generator<Chunk, void, undefined> {
   // Where a key is gone the kernel starts over, so what was met has to be remembered.
   const met = new Set<string>();
-  const patience = 4 * (map.maxEntries + STEP_ENTRIES);
-  let steps = 0;
-  let key: Uint8Array | null = null;
-  let ended = false;
-  while (!ended) {
+  let patience = 4 * (map.maxEntries + STEP_ENTRIES);
+  let key = keyAfter(map, null);
+  while (key !== null) {
     const { keys, values } = room(map, STEP_ENTRIES);
     let count = 0;
-    while (count < STEP_ENTRIES && !ended) {
-      const next: Uint8Array = keys.subarray(count * map.keyBytes, (count + 1) * map.keyBytes);
-      const value = values.subarray(count * map.valueBytes, (count + 1) * map.valueBytes);
-      steps += 1;
-      if (steps > patience) {
+    while (count < STEP_ENTRIES && key !== null) {
+      patience -= 1;
+      if (patience < 0) {
         throw endless(map);
       }
-      ended = !map.kernel.nextKey(map.fd, key, next);
-      if (!ended) {
-        key = next.slice();
-        const name = String.fromCharCode(...key);
-        if (!met.has(name) && map.kernel.lookup(map.fd, key, value, 0)) {
-          met.add(name);
-          count += 1;
-        }
+      const current: Uint8Array = key;
+      // Before the entry is given away, as its receiver may remove it.
+      key = keyAfter(map, current);
+      const name = String.fromCharCode(...current);
+      const value = values.subarray(count * map.valueBytes, (count + 1) * map.valueBytes);
+      if (!met.has(name) && readEntry(map, current, value)) {
+        keys.set(current, count * map.keyBytes);
+        met.add(name);
+        count += 1;
       }
     }
     if (count > 0) {
@@ -136,13 +134,35 @@ function* walkByKeys(map: WalkedMap): Generator<Chunk, void, undefined> {
   }
 }
 
+/** The key that follows; null behind the last one. */
+function keyAfter(map: WalkedMap, key: Uint8Array | null): Uint8Array | null {
+  const next = new Uint8Array(map.keyBytes);
+  try {
+    return map.kernel.nextKey(map.fd, key, next) ? next : null;
+  } catch (error) {
+    throw refusedCall(error, map.name);
+  }
+}
+
+function readEntry(map: WalkedMap, key: Uint8Array, value: Uint8Array): boolean {
+  try {
+    return map.kernel.lookup(map.fd, key, value, 0);
+  } catch (error) {
+    throw refusedCall(error, map.name);
+  }
+}
+
 function clearByKeys(map: WalkedMap): number {
   const key = new Uint8Array(map.keyBytes);
   let removed = 0;
-  while (map.kernel.nextKey(map.fd, null, key)) {
-    if (map.kernel.delete(map.fd, key)) {
-      removed += 1;
+  try {
+    while (map.kernel.nextKey(map.fd, null, key)) {
+      if (map.kernel.delete(map.fd, key)) {
+        removed += 1;
+      }
     }
+  } catch (error) {
+    throw refusedCall(error, map.name);
   }
   return removed;
 }

@@ -1,16 +1,18 @@
-/** Global variables on the running kernel, beside a program that reads and writes them. */
+/** Global variables on both kernels; on the running one beside a program that reads and writes them. */
 
 import { readFileSync } from 'node:fs';
 import { inspect } from 'node:util';
 import { expect, expectTypeOf, it } from 'vitest';
 import { ValueError } from '../../src/codec/codec.ts';
 import { PinMismatchError, type SkepError } from '../../src/errors.ts';
+import { withFaults } from '../../src/kernel/faults.ts';
 import type { Globals } from '../../src/loader/globals.ts';
 import { type LoadedObject, load } from '../../src/loader/load.ts';
 import { ObjectFile } from '../../src/loader/object-file.ts';
 import type { LoadOptions } from '../../src/loader/options.ts';
 import { fixturePath } from '../support/fixtures.ts';
 import { describeKernel, pinDirectory } from '../support/kernel.ts';
+import { describeKernels } from '../support/kernels.ts';
 import { loadProgram, type TestProgram } from '../support/program.ts';
 import { output } from '../support/programs.ts';
 
@@ -98,11 +100,10 @@ function mappings(): string[] {
 /** Lets the addresses of what was unmapped go. */
 const nextTurn = () => new Promise((resolve) => setImmediate(resolve));
 
-describeKernel('globals', () => {
-  const directory = pinDirectory();
-
+describeKernels('globals', (place) => {
   it('have the values of the object, whatever section they lie in', () => {
-    using app = load<Variables>(open());
+    const { kernel } = place;
+    using app = load<Variables>(open(), { kernel });
     expect({ ...app.globals }).toEqual({
       threshold: 3,
       targets: [-1, -2],
@@ -123,6 +124,121 @@ describeKernel('globals', () => {
       secret_runs: 0,
     });
   });
+
+  it('are frozen where they are constant', () => {
+    const { kernel } = place;
+    using app = load<Variables>(open(), { kernel });
+    const set = () => {
+      (app.globals as { threshold: number }).threshold = 4;
+    };
+    expect(set).toThrow(/"threshold" is constant \(section .rodata\); the load option globals/);
+    expect(app.globals.threshold).toBe(3);
+    const rodata = app.maps.get('.rodata')!;
+    expect(rodata.usage().frozen).toBe(true);
+    expect(() => rodata.set(new Uint8Array(4), new Uint8Array(rodata.info().valueSize))).toThrow(
+      /EPERM/,
+    );
+    expect(() => app.globalNumbers('threshold')).toThrow(/"threshold": it is constant/);
+  });
+
+  it('take nothing that does not fit, and then nothing is changed', () => {
+    const { kernel } = place;
+    using app = load(open(), { kernel });
+    const { globals } = app;
+    expect(() => {
+      globals.config = { ...START, ports: [1, 65_536] };
+    }).toThrow(/^ports\[1\]: expected u16/);
+    expect(globals.config).toEqual(START);
+    expect(() => {
+      globals.runs = 1.5;
+    }).toThrow(ValueError);
+    expect(() => {
+      globals.secret = -1;
+    }).toThrow(ValueError);
+    expect(() => {
+      globals.rums = 1;
+    }).toThrow(/not extensible/);
+    expect(globals.rums).toBeUndefined();
+  });
+
+  it('are listed and printed like properties', () => {
+    const { kernel } = place;
+    using app = load<Variables>(open(), { kernel });
+    expect(Object.keys(app.globals)).toContain('threshold');
+    expect(app.globals).toBe(app.globals);
+    expect('config' in app.globals).toBe(true);
+    expect(inspect(app.globals)).toMatch(/threshold: 3,\n.*ratio: 0.5/s);
+    expectTypeOf(app.globals.runs).toEqualTypeOf<bigint>();
+    // Initial values alone do not say what else there is.
+    using other = load(open(), { kernel, globals: { runs: 1n } });
+    expectTypeOf(other.globals).toEqualTypeOf<Globals>();
+    // @ts-expect-error a name that the type does not have
+    expect(() => load<Variables>(open(), { kernel, globals: { rums: 1n } })).toThrow(
+      /did you mean "runs"/,
+    );
+  });
+
+  it('keep their values at a pin; constants that are to be others are an error', () => {
+    const { kernel } = place;
+    const maps = {
+      '.rodata': { pin: `${place.directory}/rodata` },
+      '.data': { pin: `${place.directory}/data` },
+    };
+    const first = load<Variables>(open(), { kernel, maps, globals: { threshold: 8, letter: 1 } });
+    first.globals.steps = [4, 5, 6];
+    first.close();
+    const second = load<Variables>(open(), { kernel, maps, globals: { threshold: 8, letter: 2 } });
+    expect(second.globals).toMatchObject({ threshold: 8, letter: 1, steps: [4, 5, 6] });
+    second.close();
+    const other = () => load<Variables>(open(), { kernel, maps, globals: { threshold: 9 } });
+    expect(other).toThrow(PinMismatchError);
+    expect(other).toThrow(/"\.rodata".*\(threshold: wanted 9, found 8\); remove the pin/);
+    load(open(), { kernel, maps }).close();
+  });
+
+  it('are read by calls where a descriptor may only read, for which the kernel shares no memory', () => {
+    const { kernel } = place;
+    const flags = 0x400 | (1 << 3);
+    using app = load<Variables>(open(), { kernel, maps: { '.bss': { flags } } });
+    expect(app.globals.runs).toBe(0n);
+    expect(() => {
+      app.globals.runs = 1n;
+    }).toThrow(/EPERM.*read-only/);
+    expect(() => app.globalNumbers('runs')).toThrow(/.bss is not mapped into memory/);
+  });
+
+  it('are copies where they are structs', () => {
+    const { kernel } = place;
+    using app = load<{ config: { level: number } }>(open(), { kernel });
+    app.globals.config.level = 9;
+    expect(app.globals.config.level).toBe(1);
+    app.globals.config = { ...app.globals.config, level: 9 };
+    expect(app.globals.config.level).toBe(9);
+  });
+
+  it('cost no system call, where the section is mapped', () => {
+    const { kernel, calls } = withFaults(place.kernel);
+    using app = load<Variables>(open(), { kernel });
+    expect(app.maps.get('.bss')!.info().flags & 0x400).toBe(0x400);
+    expect(app.globals.runs).toBe(0n);
+    const before = calls.length;
+    app.globals.runs = app.globals.runs + 1n;
+    app.globals.last = { ...app.globals.last, level: 3 };
+    expect(calls.length).toBe(before);
+    // A section of static variables has no memory to map.
+    app.globals.secret += 1;
+    const moved = calls.slice(before).map(({ method }) => method);
+    expect(moved.filter((method) => /lookup|update|mapMemory/.test(method))).toEqual([
+      'lookup',
+      'lookup',
+      'update',
+    ]);
+    expect(app.globals.secret).toBe(6);
+  });
+});
+
+describeKernel('globals of a program', () => {
+  const directory = pinDirectory();
 
   it('show what a program writes, and a program sees what is written here', () => {
     using both = loadBoth(directory.path);
@@ -215,89 +331,6 @@ describeKernel('globals', () => {
     expect(printed.config).toMatchObject({ level: 1, ports: [80, 443], limit: 2 ** 40 });
   });
 
-  it('are frozen where they are constant', () => {
-    using app = load<Variables>(open());
-    const set = () => {
-      (app.globals as { threshold: number }).threshold = 4;
-    };
-    expect(set).toThrow(/"threshold" is constant \(section .rodata\); the load option globals/);
-    expect(app.globals.threshold).toBe(3);
-    const rodata = app.maps.get('.rodata')!;
-    expect(rodata.usage().frozen).toBe(true);
-    expect(() => rodata.set(new Uint8Array(4), new Uint8Array(rodata.info().valueSize))).toThrow(
-      /EPERM/,
-    );
-    expect(() => app.globalNumbers('threshold')).toThrow(/"threshold": it is constant/);
-  });
-
-  it('take nothing that does not fit, and then nothing is changed', () => {
-    using app = load(open());
-    const { globals } = app;
-    expect(() => {
-      globals.config = { ...START, ports: [1, 65_536] };
-    }).toThrow(/^ports\[1\]: expected u16/);
-    expect(globals.config).toEqual(START);
-    expect(() => {
-      globals.runs = 1.5;
-    }).toThrow(ValueError);
-    expect(() => {
-      globals.secret = -1;
-    }).toThrow(ValueError);
-    expect(() => {
-      globals.rums = 1;
-    }).toThrow(/not extensible/);
-    expect(globals.rums).toBeUndefined();
-  });
-
-  it('are listed and printed like properties', () => {
-    using app = load<Variables>(open());
-    expect(Object.keys(app.globals)).toContain('threshold');
-    expect(app.globals).toBe(app.globals);
-    expect('config' in app.globals).toBe(true);
-    expect(inspect(app.globals)).toMatch(/threshold: 3,\n.*ratio: 0.5/s);
-    expectTypeOf(app.globals.runs).toEqualTypeOf<bigint>();
-    // Initial values alone do not say what else there is.
-    using other = load(open(), { globals: { runs: 1n } });
-    expectTypeOf(other.globals).toEqualTypeOf<Globals>();
-    // @ts-expect-error a name that the type does not have
-    expect(() => load<Variables>(open(), { globals: { rums: 1n } })).toThrow(/did you mean "runs"/);
-  });
-
-  it('keep their values at a pin; constants that are to be others are an error', () => {
-    const maps = {
-      '.rodata': { pin: `${directory.path}/rodata` },
-      '.data': { pin: `${directory.path}/data` },
-    };
-    const first = load<Variables>(open(), { maps, globals: { threshold: 8, letter: 1 } });
-    first.globals.steps = [4, 5, 6];
-    first.close();
-    const second = load<Variables>(open(), { maps, globals: { threshold: 8, letter: 2 } });
-    expect(second.globals).toMatchObject({ threshold: 8, letter: 1, steps: [4, 5, 6] });
-    second.close();
-    const other = () => load<Variables>(open(), { maps, globals: { threshold: 9 } });
-    expect(other).toThrow(PinMismatchError);
-    expect(other).toThrow(/"\.rodata".*\(threshold: wanted 9, found 8\); remove the pin/);
-    load(open(), { maps }).close();
-  });
-
-  it('are read by calls where a descriptor may only read, for which the kernel shares no memory', () => {
-    const flags = 0x400 | (1 << 3);
-    using app = load<Variables>(open(), { maps: { '.bss': { flags } } });
-    expect(app.globals.runs).toBe(0n);
-    expect(() => {
-      app.globals.runs = 1n;
-    }).toThrow(/EPERM.*read-only/);
-    expect(() => app.globalNumbers('runs')).toThrow(/.bss is not mapped into memory/);
-  });
-
-  it('are copies where they are structs', () => {
-    using app = load<{ config: { level: number } }>(open());
-    app.globals.config.level = 9;
-    expect(app.globals.config.level).toBe(1);
-    app.globals.config = { ...app.globals.config, level: 9 };
-    expect(app.globals.config.level).toBe(9);
-  });
-
   it('can be watched and changed as typed arrays', () => {
     using both = loadBoth(directory.path);
     const table = both.app.globalNumbers('table');
@@ -316,57 +349,12 @@ describeKernel('globals', () => {
     const unknown = both.app as unknown as LoadedObject;
     expect(() => unknown.globalNumbers('rums')).toThrow(/no global "rums"; did you mean "runs"/);
   });
-
-  it('cost no system call, where the section is mapped', () => {
-    using app = load<Variables>(open());
-    const { kernel } = app;
-    expect(app.maps.get('.bss')!.info().flags & 0x400).toBe(0x400);
-    expect(app.globals.runs).toBe(0n);
-    const calls: string[] = [];
-    for (const name of ['lookup', 'update', 'mapMemory'] as const) {
-      const method = kernel[name] as (...args: unknown[]) => unknown;
-      Object.defineProperty(kernel, name, {
-        configurable: true,
-        value: (...args: unknown[]) => {
-          calls.push(name);
-          return method.apply(kernel, args);
-        },
-      });
-    }
-    try {
-      app.globals.runs = app.globals.runs + 1n;
-      app.globals.last = { ...app.globals.last, level: 3 };
-      expect(calls).toEqual([]);
-      // A section of static variables has no memory to map.
-      app.globals.secret += 1;
-      expect(calls).toEqual(['lookup', 'lookup', 'update']);
-      expect(app.globals.secret).toBe(6);
-    } finally {
-      for (const name of ['lookup', 'update', 'mapMemory']) {
-        Reflect.deleteProperty(kernel, name);
-      }
-    }
-  });
 });
 
-describeKernel('memory of globals', () => {
-  it('is mapped when it is first used, and not writable where it is constant', async () => {
-    await nextTurn();
-    const before = mappings();
-    const app = load<Variables>(open());
-    expect(app.globals).toBeDefined();
-    expect(mappings()).toEqual(before);
-    app.globals.runs = app.globals.runs + BigInt(app.globals.threshold);
-    const added = mappings().filter((line) => !before.includes(line));
-    expect(added.map((line) => line.split(' ')[1]).sort()).toEqual(['r--s', 'rw-s']);
-    app.close();
-    app.close();
-    await nextTurn();
-    expect(mappings()).toEqual(before);
-  });
-
+describeKernels('memory of globals', (place) => {
   it('is gone after close, and every use says so', async () => {
-    const app = load<Variables>(open());
+    const { kernel } = place;
+    const app = load<Variables>(open(), { kernel });
     const { globals } = app;
     const table = app.globalNumbers('table');
     expect([globals.runs, globals.secret, globals.config]).toEqual([0n, 5, START]);
@@ -388,8 +376,25 @@ describeKernel('memory of globals', () => {
     }
     expect(inspect(globals)).toMatch(/closed/);
   });
+});
 
-  it('is not left behind by a load that fails', async () => {
+describeKernel('mappings of globals', () => {
+  it('are made when they are first used, and not writable where it is constant', async () => {
+    await nextTurn();
+    const before = mappings();
+    const app = load<Variables>(open());
+    expect(app.globals).toBeDefined();
+    expect(mappings()).toEqual(before);
+    app.globals.runs = app.globals.runs + BigInt(app.globals.threshold);
+    const added = mappings().filter((line) => !before.includes(line));
+    expect(added.map((line) => line.split(' ')[1]).sort()).toEqual(['r--s', 'rw-s']);
+    app.close();
+    app.close();
+    await nextTurn();
+    expect(mappings()).toEqual(before);
+  });
+
+  it('are not left behind by a load that fails', async () => {
     await nextTurn();
     const before = mappings();
     const fail = () => {

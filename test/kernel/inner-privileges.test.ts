@@ -1,17 +1,24 @@
-/** Maps of maps in a process without CAP_SYS_ADMIN, on the running kernel. */
+/** Maps of maps in a process without CAP_SYS_ADMIN, on both kernels. */
 
 import { spawnSync } from 'node:child_process';
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { u32, u64 } from '../../src/codec/numbers.ts';
+import { MemoryKernel } from '../../src/kernel/memory/memory-kernel.ts';
+import { load } from '../../src/loader/load.ts';
+import { ArrayOfMaps } from '../../src/maps/array-of-maps.ts';
 import { HashMap } from '../../src/maps/hash-map.ts';
 import { HashOfMaps } from '../../src/maps/hash-of-maps.ts';
 import { ROOT } from '../cli/skep.ts';
-import { fixturePath } from '../support/fixtures.ts';
+import { fixturePath, openFixture } from '../support/fixtures.ts';
 import { describeKernel, pinDirectory } from '../support/kernel.ts';
 
 /** Bits of `CapEff` (linux/capability.h). */
 const CAP_SYS_ADMIN = 21n;
 const CAP_BPF = 39n;
+
+/** What skep says of an inner map that somebody else has put in. */
+const REFUSAL =
+  /^map "tenants", inner map with id \d+: BPF_MAP_GET_FD_BY_ID failed with EPERM \(needs CAP_SYS_ADMIN, since somebody else put that map in; .*keys\(\) and ids\(\) work without/;
 
 const hasSetpriv = spawnSync('setpriv', ['--version']).error === undefined;
 if (!hasSetpriv) {
@@ -132,9 +139,78 @@ describeKernel('without CAP_SYS_ADMIN', () => {
       tenants.set(2, own);
       print([messages, [...tenants.keys()].sort(), tenants.has(1), [...tenants.ids()].length,
         tenants.get(2).snapshot(), tenants.createInner().info().maxEntries]);`);
-    const message = expect.stringMatching(
-      /^map "tenants", inner map with id \d+: BPF_MAP_GET_FD_BY_ID failed with EPERM \(needs CAP_SYS_ADMIN, since somebody else put that map in; .*keys\(\) and ids\(\) work without/,
-    );
+    const message = expect.stringMatching(REFUSAL);
     expect(printed).toEqual([[message, message, message], [1, 2], true, 2, [[2, 20]], 4]);
+  });
+});
+
+describe('without CAP_SYS_ADMIN (memory)', () => {
+  const inner = { kind: HashMap, key: u32, value: u64, maxEntries: 4 } as const;
+
+  /** What a handle that a test gets in passing holds, and its end. */
+  function contents(map: HashMap<number, bigint> | undefined): [number, bigint][] | undefined {
+    using open = map;
+    return open?.snapshot();
+  }
+
+  it('inner maps that the handle has put in are read back, as long as they are in a slot', () => {
+    const kernel = new MemoryKernel({ capabilities: ['CAP_BPF'] });
+    const tenants = HashOfMaps.create({ key: u32, inner, maxEntries: 8, kernel });
+    const [one, two] = [tenants.createInner(), tenants.createInner()];
+    two.set(2, 20n);
+    tenants.set(1, one).set(2, one).set(3, one).set(3, two).set(3, two);
+    tenants.delete(1);
+    // What is set during a walk counts, not what the walk has read ahead.
+    for (const _ of tenants.ids()) tenants.set(2, two).set(3, one);
+    one.close();
+    two.close();
+    expect([contents(tenants.get(2)), contents(tenants.get(3))]).toEqual([[[2, 20n]], []]);
+    const shards = ArrayOfMaps.create({ inner, maxEntries: 8, kernel });
+    const again = tenants.get(2)!;
+    shards.setAll([2, 3].map((slot) => [slot, again]));
+    again.close();
+    expect(Array.from(shards, ([slot, map]) => [slot, contents(map)])).toEqual([
+      [2, [[2, 20n]]],
+      [3, [[2, 20n]]],
+    ]);
+    const made = shards.createInner({ maxEntries: 9 });
+    expect(made.info().maxEntries).toBe(9);
+    for (const map of [made, tenants, shards]) {
+      map.close();
+    }
+    expect([kernel.openDescriptors(), kernel.mapIds()]).toEqual([[], []]);
+  });
+
+  it('inner maps that the load has put in are read back', () => {
+    const kernel = new MemoryKernel({ capabilities: ['CAP_BPF'] });
+    using app = load(openFixture('nested/hash-of-maps'), { kernel });
+    app.map('left', HashMap<number, bigint>).set(5, 50n);
+    const outer = app.map('outer', HashOfMaps<number, HashMap<number, bigint>>);
+    expect([contents(outer.get(1)), contents(outer.get(3))]).toEqual([[[5, 50n]], []]);
+  });
+
+  it('others are refused, with what is missing and what works', () => {
+    const owner = new MemoryKernel();
+    const path = '/sys/fs/bpf/tenants';
+    const all = { key: u32, inner, maxEntries: 8, name: 'tenants', kernel: owner };
+    using theirTenants = HashOfMaps.create(all);
+    using theirs = theirTenants.createInner();
+    theirTenants.set(1, theirs).set(2, theirs).pin(path);
+    const kernel = owner.process({ capabilities: ['CAP_BPF'] });
+    using tenants = HashOfMaps.openPinned(path, { key: u32, inner }, { kernel });
+    for (const refused of [() => tenants.get(1), () => [...tenants], () => tenants.createInner()]) {
+      expect(refused).toThrow(REFUSAL);
+    }
+    using own = HashMap.create({ ...inner, kernel });
+    own.set(2, 20n);
+    tenants.set(2, own);
+    using made = tenants.createInner();
+    expect([
+      [...tenants.keys()].sort(),
+      tenants.has(1),
+      [...tenants.ids()].length,
+      contents(tenants.get(2)),
+      made.info().maxEntries,
+    ]).toEqual([[1, 2], true, 2, [[2, 20n]], 4]);
   });
 });

@@ -1,34 +1,43 @@
-/** Loading on the running kernel: pins, slots, failures, what stays. */
+/** Loading on both kernels: pins, slots, failures, what stays. */
 
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { PinMismatchError, type SkepError, SyscallError } from '../../src/errors.ts';
-import { linuxKernel } from '../../src/kernel/linux.ts';
+import { MemoryKernel } from '../../src/kernel/memory/memory-kernel.ts';
 import { load } from '../../src/loader/load.ts';
 import type { ObjectFile } from '../../src/loader/object-file.ts';
 import { RawMap } from '../../src/maps/raw-map.ts';
 import { Btf } from '../../src/obj/btf/btf.ts';
 import { sizeOfType } from '../../src/obj/btf/layout.ts';
 import { encodeForKernel } from '../../src/obj/btf-for-kernel.ts';
+import { BPF_MAP_TYPE } from '../../src/uapi/map-types.ts';
 import { fixturePath, openFixture } from '../support/fixtures.ts';
-import { bpfDescriptors, describeKernel, pinDirectory } from '../support/kernel.ts';
+import { describeKernel, pinDirectory } from '../support/kernel.ts';
+import { describeKernels } from '../support/kernels.ts';
 import { hasProgram, output } from '../support/programs.ts';
 
 const u32 = (...values: number[]) => new Uint8Array(Uint32Array.from(values).buffer);
 const asU32 = (bytes: Uint8Array | undefined) =>
   bytes === undefined ? undefined : new Uint32Array(bytes.slice().buffer)[0];
 
-describeKernel('pins', () => {
-  const directory = pinDirectory();
-
+describeKernels('pins', (place) => {
   it('outlive the handles and are found again, with their contents', () => {
-    const first = load(openFixture('demo'), { pinDirectory: directory.path, pinAll: true });
+    const { kernel } = place;
+    const first = load(openFixture('demo'), {
+      kernel,
+      pinDirectory: place.directory,
+      pinAll: true,
+    });
     first.maps.get('flows')!.set(new Uint8Array(16).fill(7), new Uint8Array(32).fill(9));
     const id = first.maps.get('flows')!.info().id;
     first.close();
-    const second = load(openFixture('demo'), { pinDirectory: directory.path, pinAll: true });
+    const second = load(openFixture('demo'), {
+      kernel,
+      pinDirectory: place.directory,
+      pinAll: true,
+    });
     const flows = second.maps.get('flows')!;
     expect(flows.info().id).toBe(id);
     expect(flows.get(new Uint8Array(16).fill(7))).toEqual(new Uint8Array(32).fill(9));
@@ -36,9 +45,10 @@ describeKernel('pins', () => {
   });
 
   it('are made in directories that did not exist', () => {
-    const path = `${directory.path}/a/b/c`;
-    load(openFixture('demo'), { pinDirectory: path, pinAll: true }).close();
-    expect(readdirSync(path).sort()).toEqual([
+    const { kernel } = place;
+    const path = `${place.directory}/a/b/c`;
+    load(openFixture('demo'), { kernel, pinDirectory: path, pinAll: true }).close();
+    expect(place.namesIn(path)).toEqual([
       'events',
       'flows',
       'tenant_one',
@@ -48,9 +58,10 @@ describeKernel('pins', () => {
   });
 
   it('are opened by path, and removed', () => {
-    load(openFixture('demo'), { pinDirectory: directory.path, pinAll: true }).close();
-    const path = `${directory.path}/flows`;
-    const map = RawMap.openPinned(path);
+    const { kernel } = place;
+    load(openFixture('demo'), { kernel, pinDirectory: place.directory, pinAll: true }).close();
+    const path = `${place.directory}/flows`;
+    const map = RawMap.openPinned(path, { kernel });
     expect(map.info()).toMatchObject({
       typeName: 'hash',
       keySize: 16,
@@ -60,27 +71,42 @@ describeKernel('pins', () => {
     expect(map.pinPath).toBe(path);
     expect(map.unpin()).toBe(true);
     expect(map.unpin()).toBe(false);
-    expect(existsSync(path)).toBe(false);
+    expect(place.namesIn(place.directory)).not.toContain('flows');
     map.close();
   });
 
   it('refuse what is no map, saying what it is', () => {
-    expect(() => RawMap.openPinned(`${directory.path}/none`)).toThrow(
+    const { kernel } = place;
+    expect(() => RawMap.openPinned(`${place.directory}/none`, { kernel })).toThrow(
       /ENOENT.*nothing is pinned there/,
     );
-    mkdirSync(`${directory.path}/directory`);
-    expect(() => RawMap.openPinned(`${directory.path}/directory`)).toThrow(/EACCES/);
-    expect(() => RawMap.openPinned('/sys/fs/bpf/a.b')).toThrow(/dot in "a.b"/);
+    place.makeDirectory(`${place.directory}/directory`);
+    expect(() => RawMap.openPinned(`${place.directory}/directory`, { kernel })).toThrow(/EACCES/);
+    expect(() => RawMap.openPinned('/sys/fs/bpf/a.b', { kernel })).toThrow(/dot in "a.b"/);
   });
 
   it('refuse paths outside a BPF file system, and leave no directory there', () => {
+    const { kernel } = place;
     const outside = join(tmpdir(), `skep-outside-${process.pid}`);
-    expect(() => load(openFixture('demo'), { pinDirectory: outside, pinAll: true })).toThrow(
-      /does not lie on a BPF file system.*mount -t bpf/,
-    );
+    expect(() =>
+      load(openFixture('demo'), { kernel, pinDirectory: outside, pinAll: true }),
+    ).toThrow(/does not lie on a BPF file system.*mount -t bpf/);
     expect(existsSync(outside)).toBe(false);
   });
 
+  it('never remove files that are no pins', () => {
+    const { kernel } = place;
+    const file = join(tmpdir(), `skep-file-${process.pid}`);
+    writeFileSync(file, '');
+    const app = load(openFixture('maps/pinned'), { kernel, pinDirectory: place.directory });
+    const map = [...app.maps.values()][0]!;
+    expect(() => map.unpin(file)).toThrow(/not on a BPF file system/);
+    expect(existsSync(file)).toBe(true);
+    app.close();
+  });
+});
+
+describeKernel('pins', () => {
   it('may have dots in the place where the BPF file system is mounted, and not below', () => {
     const mounted = mkdtempSync(join(tmpdir(), 'skep.mount.'));
     output('mount', '-t', 'bpf', 'bpf', mounted);
@@ -97,50 +123,62 @@ describeKernel('pins', () => {
       rmdirSync(mounted);
     }
   });
+});
 
-  it('never remove files that are no pins', () => {
-    const file = join(tmpdir(), `skep-file-${process.pid}`);
-    writeFileSync(file, '');
-    const app = load(openFixture('maps/pinned'), { pinDirectory: directory.path });
-    const map = [...app.maps.values()][0]!;
-    expect(() => map.unpin(file)).toThrow(/not on a BPF file system/);
-    expect(existsSync(file)).toBe(true);
-    app.close();
+describe('pins (memory)', () => {
+  it('may have dots in the place where the BPF file system is mounted, and not below', () => {
+    const kernel = new MemoryKernel({ bpfFileSystem: '/run/skep.mount' });
+    const path = '/run/skep.mount/app';
+    load(openFixture('demo'), { kernel, pinDirectory: path, pinAll: true }).close();
+    using map = RawMap.openPinned(`${path}/../app/flows`, { kernel });
+    expect(map.pinPath).toBe(`${path}/flows`);
+    const dotted = () =>
+      load(openFixture('demo'), { kernel, pinDirectory: '/run/skep.mount/a.b', pinAll: true });
+    expect(dotted).toThrow(/dot in "a.b"/);
+    const usual = () =>
+      load(openFixture('demo'), { kernel, pinDirectory: '/sys/fs/bpf', pinAll: true });
+    expect(usual).toThrow(/does not lie on a BPF file system/);
   });
 });
 
-describeKernel('reuse', () => {
-  const directory = pinDirectory();
-
+describeKernels('reuse', (place) => {
   it('names each field in which a pinned map differs', () => {
-    const options = { pinDirectory: directory.path, pinAll: true };
-    load(openFixture('demo'), { ...options, maps: { flows: { maxEntries: 5, flags: 1 } } }).close();
-    const before = readdirSync(directory.path).sort();
-    const error = caught(() => load(openFixture('demo'), options));
+    const { kernel } = place;
+    const options = { pinDirectory: place.directory, pinAll: true };
+    load(openFixture('demo'), {
+      kernel,
+      ...options,
+      maps: { flows: { maxEntries: 5, flags: 1 } },
+    }).close();
+    const before = place.namesIn(place.directory);
+    const error = caught(() => load(openFixture('demo'), { ...options, kernel }));
     expect(error).toBeInstanceOf(PinMismatchError);
     expect((error as PinMismatchError).differences).toEqual([
       { field: 'maxEntries', wanted: '10240', found: '5' },
       { field: 'flags', wanted: 'none', found: 'NO_PREALLOC' },
     ]);
-    expect(readdirSync(directory.path).sort()).toEqual(before);
+    expect(place.namesIn(place.directory)).toEqual(before);
   });
 
   it('compares the inner maps of a map of maps with the template', () => {
-    const options = { pinDirectory: directory.path, pinAll: true };
-    load(openFixture('nested/hash-of-maps'), options).close();
-    const path = readdirSync(directory.path).find((name) => /outer/.test(name));
+    const { kernel } = place;
+    const options = { pinDirectory: place.directory, pinAll: true };
+    load(openFixture('nested/hash-of-maps'), { ...options, kernel }).close();
+    const path = place.namesIn(place.directory).find((name) => /outer/.test(name));
     expect(path).toBeDefined();
     // The same object again fits its own pins.
-    load(openFixture('nested/hash-of-maps'), options).close();
+    load(openFixture('nested/hash-of-maps'), { ...options, kernel }).close();
   });
 
   it('knows the flags that the kernel adds or does not keep', () => {
-    const options = { pinDirectory: directory.path, pinAll: true };
-    for (const name of ['maps/flags', 'types/devmap', 'types/devmap_hash']) {
-      const first = load(openFixture(name), options);
+    const { kernel } = place;
+    const options = { pinDirectory: place.directory, pinAll: true };
+    const devices = place.hasMapType(BPF_MAP_TYPE.DEVMAP);
+    for (const name of ['maps/flags', ...(devices ? ['types/devmap', 'types/devmap_hash'] : [])]) {
+      const first = load(openFixture(name), { ...options, kernel });
       const ids = [...first.maps.values()].map((map) => map.info().id);
       first.close();
-      const second = load(openFixture(name), options);
+      const second = load(openFixture(name), { ...options, kernel });
       expect(
         [...second.maps.values()].map((map) => map.info().id),
         name,
@@ -150,9 +188,10 @@ describeKernel('reuse', () => {
   });
 });
 
-describeKernel('maps of maps', () => {
+describeKernels('maps of maps', (place) => {
   it('hold the ids of their static inner maps', () => {
-    const app = load(openFixture('nested/slots-64'));
+    const { kernel } = place;
+    const app = load(openFixture('nested/slots-64'), { kernel });
     const object = openFixture('nested/slots-64');
     for (const definition of object.maps.values()) {
       if (definition.inner === null) continue;
@@ -166,9 +205,10 @@ describeKernel('maps of maps', () => {
   });
 
   it('are filled whichever is declared first, and by linked objects', () => {
+    const { kernel } = place;
     for (const name of ['nested/declared-later', 'nested/linked', 'nested/outer-first']) {
       const object = openFixture(name);
-      const app = load(object);
+      const app = load(object, { kernel });
       for (const definition of object.maps.values()) {
         for (const slot of definition.slots) {
           const found = asU32(app.maps.get(definition.name)!.get(u32(slot.index)));
@@ -182,7 +222,8 @@ describeKernel('maps of maps', () => {
   });
 
   it('take the descriptor of an inner map and give back its id', () => {
-    const app = load(openFixture('demo'), { maps: everythingUnpinned('demo') });
+    const { kernel } = place;
+    const app = load(openFixture('demo'), { kernel, maps: everythingUnpinned('demo') });
     const outer = app.maps.get('tenants')!;
     const inner = app.maps.get('tenant_one')!;
     outer.set(u32(5), u32(inner.fd));
@@ -193,9 +234,9 @@ describeKernel('maps of maps', () => {
   });
 });
 
-describeKernel('BTF for older kernels', () => {
+describeKernels('BTF for older kernels', (place) => {
   it('has the same ids and sizes, and is taken by this one too', () => {
-    const kernel = linuxKernel();
+    const { kernel } = place;
     for (const name of [
       'demo',
       'maps/flavour-values',
@@ -223,6 +264,7 @@ describeKernel('BTF for older kernels', () => {
   });
 
   it('is not the reason to give a map up: values that may not have a type go without', () => {
+    const { kernel } = place;
     // A spin lock in the value of an LRU hash: the kernel refuses the types, and takes the map.
     const object = openFixture('nested/spin-lock');
     const name = [...object.maps.keys()][0]!;
@@ -233,17 +275,18 @@ describeKernel('BTF for older kernels', () => {
         [name, { ...definition, typeNumber: 9, type: 'lru_hash', flags: 0, maxEntries: 8 }],
       ]),
     }) as ObjectFile;
-    const app = load(changed, { onStep: ({ reason }) => reasons.push(reason) });
+    const app = load(changed, { kernel, onStep: ({ reason }) => reasons.push(reason) });
     expect(app.maps.get(name)!.info().btfId).toBe(0);
     expect(reasons.find((reason) => reason !== undefined)).toMatch(/made without its types/);
     app.close();
   });
 });
 
-describeKernel('data sections', () => {
+describeKernels('data sections', (place) => {
   it('are created with their contents, and frozen if they are read-only', () => {
+    const { kernel } = place;
     const object = openFixture('data/sections');
-    const app = load(object);
+    const app = load(object, { kernel });
     for (const section of object.data.values()) {
       const map = app.maps.get(section.name)!;
       expect(map.get(u32(0)), section.name).toEqual(
@@ -261,17 +304,16 @@ describeKernel('data sections', () => {
   });
 });
 
-describeKernel('a load that fails', () => {
-  const directory = pinDirectory();
-
+describeKernels('a load that fails', (place) => {
   it('leaves no descriptor, no pin and no directory', () => {
-    const before = bpfDescriptors();
+    const { kernel } = place;
+    const before = place.openDescriptors();
     const options = {
-      pinDirectory: `${directory.path}/new`,
+      pinDirectory: `${place.directory}/new`,
       pinAll: true,
       maps: { flows: { maxEntries: 0 } },
     };
-    const error = caught(() => load(openFixture('demo'), options));
+    const error = caught(() => load(openFixture('demo'), { ...options, kernel }));
     expect(error).toBeInstanceOf(SyscallError);
     expect(error).toMatchObject({
       code: 'ERR_SKEP_SYSCALL',
@@ -279,34 +321,41 @@ describeKernel('a load that fails', () => {
       errnoName: 'EINVAL',
     });
     expect((error as SkepError).message).toContain('map "flows"');
-    expect(bpfDescriptors()).toEqual(before);
-    expect(readdirSync(directory.path)).toEqual([]);
+    expect(place.openDescriptors()).toEqual(before);
+    expect(place.namesIn(place.directory)).toEqual([]);
   });
 
   it('leaves nothing after each step of it', () => {
-    const steps = load(openFixture('demo'), { maps: everythingUnpinned('demo') });
+    const { kernel } = place;
+    const steps = load(openFixture('demo'), { kernel, maps: everythingUnpinned('demo') });
     steps.close();
     let count = 0;
     load(openFixture('demo'), {
-      pinDirectory: directory.path,
+      kernel,
+      pinDirectory: place.directory,
       pinAll: true,
       onStep: () => (count += 1),
     }).close();
-    for (const name of readdirSync(directory.path)) {
-      RawMap.openPinned(`${directory.path}/${name}`)[Symbol.dispose]();
+    for (const name of place.namesIn(place.directory)) {
+      RawMap.openPinned(`${place.directory}/${name}`, { kernel })[Symbol.dispose]();
     }
     expect(count).toBeGreaterThan(15);
     for (let failing = 0; failing < count; failing += 1) {
-      const place = `${directory.path}/round_${failing}`;
+      const round = `round_${failing}`;
       let at = 0;
       const onStep = () => {
         if (at === failing) throw new Error('enough');
         at += 1;
       };
       expect(() =>
-        load(openFixture('demo'), { pinDirectory: place, pinAll: true, onStep }),
+        load(openFixture('demo'), {
+          kernel,
+          pinDirectory: `${place.directory}/${round}`,
+          pinAll: true,
+          onStep,
+        }),
       ).toThrow('enough');
-      expect(existsSync(place), `after step ${failing}`).toBe(false);
+      expect(place.namesIn(place.directory), `after step ${failing}`).not.toContain(round);
     }
   });
 });

@@ -1,19 +1,20 @@
-/** Longest prefix match tries on the running kernel. */
+/** Longest prefix match tries, on both kernels. */
 
 import { expect, expectTypeOf, it } from 'vitest';
 import { struct } from '../../src/codec/by-hand.ts';
 import { u16, u32, u64 } from '../../src/codec/numbers.ts';
+import type { Kernel } from '../../src/kernel/kernel.ts';
 import { load } from '../../src/loader/load.ts';
 import { HashMap } from '../../src/maps/hash-map.ts';
 import { LpmKey } from '../../src/maps/lpm-key.ts';
 import { lpmKey } from '../../src/maps/lpm-key-codec.ts';
 import { LpmTrie } from '../../src/maps/lpm-trie.ts';
 import { openFixture } from '../support/fixtures.ts';
-import { describeKernel, pinDirectory } from '../support/kernel.ts';
-import { hasProgram, output } from '../support/programs.ts';
+import { describeKernels } from '../support/kernels.ts';
+import { output } from '../support/programs.ts';
 
-function createRoutes(maxEntries = 64) {
-  return LpmTrie.create({ key: lpmKey(4), value: u32, maxEntries, name: 'routes' });
+function createRoutes(kernel: Kernel, maxEntries = 64) {
+  return LpmTrie.create({ kernel, key: lpmKey(4), value: u32, maxEntries, name: 'routes' });
 }
 
 /** 10.0.0.0/16, 10.1.0.0/16 and so on. */
@@ -21,11 +22,10 @@ function network(index: number): LpmKey {
   return new LpmKey(16, Uint8Array.of(10 + (index >> 8), index & 255, 0, 0));
 }
 
-describeKernel('a trie', () => {
-  const pins = pinDirectory();
-
+describeKernels('a trie', (place) => {
   it('finds the longest prefix that covers a key', () => {
-    using routes = createRoutes();
+    const { kernel } = place;
+    using routes = createRoutes(kernel);
     expectTypeOf(routes).toEqualTypeOf<LpmTrie<number, LpmKey>>();
     routes.set('10.0.0.0/8', 8).set('10.1.0.0/16', 16).set('10.1.2.3', 32).set('0.0.0.0/0', 0);
     expect(routes.get('10.1.2.3')).toBe(32);
@@ -38,7 +38,8 @@ describeKernel('a trie', () => {
   });
 
   it('does not find prefixes that are longer than the key', () => {
-    using routes = createRoutes();
+    const { kernel } = place;
+    using routes = createRoutes(kernel);
     routes.set('10.1.0.0/16', 16);
     expect(routes.get('10.0.0.0/8')).toBeUndefined();
     expect(routes.get('10.1.0.0/15')).toBeUndefined();
@@ -46,7 +47,8 @@ describeKernel('a trie', () => {
   });
 
   it('takes keys as text, as objects, and as it gave them', () => {
-    using routes = createRoutes();
+    const { kernel } = place;
+    using routes = createRoutes(kernel);
     routes.set({ prefixLength: 8, data: [10, 0, 0, 0] }, 1);
     const [key] = [...routes.keys()];
     expect(key).toEqual(new LpmKey(8, Uint8Array.of(10, 0, 0, 0)));
@@ -58,7 +60,8 @@ describeKernel('a trie', () => {
   });
 
   it('counts only the bits of the prefix', () => {
-    using routes = createRoutes();
+    const { kernel } = place;
+    using routes = createRoutes(kernel);
     routes.set('10.1.2.3/8', 1).set({ prefixLength: 8, data: [10, 255, 255, 255] }, 2);
     expect(routes.snapshot().map(([key, value]) => [`${key}`, value])).toEqual([['10.0.0.0/8', 2]]);
     expect(routes.delete('10.9.9.9/8')).toBe(true);
@@ -66,7 +69,8 @@ describeKernel('a trie', () => {
   });
 
   it('has IPv6 addresses where keys have 16 bytes', () => {
-    using routes = LpmTrie.create({ key: lpmKey(16), value: u64, maxEntries: 8 });
+    const { kernel } = place;
+    using routes = LpmTrie.create({ kernel, key: lpmKey(16), value: u64, maxEntries: 8 });
     routes.set('2001:db8::/32', 1n).set('2001:db8:1::/48', 2n).set('::/0', 0n);
     expect(routes.get('2001:db8:1::5')).toBe(2n);
     expect(routes.get('2001:db8:2::5')).toBe(1n);
@@ -80,7 +84,8 @@ describeKernel('a trie', () => {
   });
 
   it('writes new or old keys only, if asked, and says when it is full', () => {
-    using routes = createRoutes(1);
+    const { kernel } = place;
+    using routes = createRoutes(kernel, 1);
     expect(() => routes.set('10.0.0.0/8', 1, { mode: 'exist' })).toThrow(/ENOENT/);
     routes.set('10.0.0.0/8', 1, { mode: 'noexist' });
     expect(() => routes.set('10.0.0.0/8', 2, { mode: 'noexist' })).toThrow(/EEXIST/);
@@ -89,7 +94,8 @@ describeKernel('a trie', () => {
   });
 
   it('writes nothing for a key that is none', () => {
-    using routes = createRoutes();
+    const { kernel } = place;
+    using routes = createRoutes(kernel);
     expect(() => routes.set('10.0.0.0/33', 1)).toThrow(/longer than its 32 bits/);
     expect(() => routes.set('10.0.0/8', 1)).toThrow(/expected an address/);
     expect(() => routes.set({ prefixLength: 33, data: [10, 0, 0, 0] }, 1)).toThrow(/^prefixLength/);
@@ -99,7 +105,8 @@ describeKernel('a trie', () => {
   });
 
   it('walks over many entries, each once, and removes them', () => {
-    using routes = createRoutes(5000);
+    const { kernel } = place;
+    using routes = createRoutes(kernel, 5000);
     for (let index = 0; index < 3000; index += 1) {
       routes.set(network(index), index);
     }
@@ -113,7 +120,8 @@ describeKernel('a trie', () => {
   });
 
   it('can lose entries while it is walked over', () => {
-    using routes = createRoutes(40_000);
+    const { kernel } = place;
+    using routes = createRoutes(kernel, 40_000);
     for (let index = 0; index < 40_000; index += 1) {
       routes.set(network(index), index);
     }
@@ -128,7 +136,8 @@ describeKernel('a trie', () => {
   });
 
   it('meets no key twice when the kernel starts over because a key is gone', () => {
-    using routes = createRoutes(5000);
+    const { kernel } = place;
+    using routes = createRoutes(kernel, 5000);
     for (let index = 0; index < 2000; index += 1) {
       routes.set(network(index), index);
     }
@@ -144,10 +153,11 @@ describeKernel('a trie', () => {
   });
 
   it('is created as the kernel wants it, which bpftool confirms', () => {
-    using routes = createRoutes();
-    const path = `${pins.path}/routes`;
+    const { kernel } = place;
+    using routes = createRoutes(kernel);
+    const path = `${place.directory}/routes`;
     routes.set('10.1.0.0/16', 0x01020304).pin(path);
-    if (hasProgram('bpftool')) {
+    if (place.hasBpftool) {
       const shown = JSON.parse(output('bpftool', '-j', 'map', 'show', 'pinned', path));
       expect(shown).toMatchObject({ type: 'lpm_trie', flags: 1, bytes_key: 8, bytes_value: 4 });
       const dumped = JSON.parse(output('bpftool', '-j', 'map', 'dump', 'pinned', path));
@@ -158,18 +168,19 @@ describeKernel('a trie', () => {
         },
       ]);
     }
-    using again = LpmTrie.openPinned(path, { key: lpmKey(4), value: u32 });
+    using again = LpmTrie.openPinned(path, { key: lpmKey(4), value: u32 }, { kernel });
     expect(again.get('10.1.2.3')).toBe(0x01020304);
-    expect(() => LpmTrie.openPinned(path, { key: lpmKey(16), value: u32 })).toThrow(
+    expect(() => LpmTrie.openPinned(path, { key: lpmKey(16), value: u32 }, { kernel })).toThrow(
       /keys have 8 bytes, but lpmKey\(16\) has 20/,
     );
-    expect(() => HashMap.openPinned(path, { key: u64, value: u32 })).toThrow(
+    expect(() => HashMap.openPinned(path, { key: u64, value: u32 }, { kernel })).toThrow(
       /is a lpm_trie; HashMap is for/,
     );
   });
 
   it('of an object has keys by the same rule, and its values', () => {
-    using app = load(openFixture('types/lpm_trie'));
+    const { kernel } = place;
+    using app = load(openFixture('types/lpm_trie'), { kernel });
     const routes = app.map('lpm_trie_map', LpmTrie<number>);
     expectTypeOf(routes.get).returns.toEqualTypeOf<number | undefined>();
     expectTypeOf(routes.keys()).toEqualTypeOf<Generator<LpmKey, void, undefined>>();
@@ -180,8 +191,9 @@ describeKernel('a trie', () => {
   });
 
   it('has keys with several members as structs', () => {
+    const { kernel } = place;
     const key = struct({ prefixlen: u32, vlan: u16, port: u16 });
-    using trie = LpmTrie.create({ key, value: u32, maxEntries: 4 });
+    using trie = LpmTrie.create({ kernel, key, value: u32, maxEntries: 4 });
     trie.set({ prefixlen: 16, vlan: 0x100, port: 0 }, 1);
     expect(trie.get({ prefixlen: 32, vlan: 0x100, port: 80 })).toBe(1);
     expect(trie.get({ prefixlen: 32, vlan: 0x200, port: 80 })).toBeUndefined();
@@ -190,12 +202,14 @@ describeKernel('a trie', () => {
   });
 
   it('is refused for another kind of map', () => {
-    using app = load(openFixture('types/hash'));
+    const { kernel } = place;
+    using app = load(openFixture('types/hash'), { kernel });
     expect(() => app.map('hash_map', LpmTrie)).toThrow(/is a hash; LpmTrie is for lpm_trie/);
   });
 
   it('refuses every call after close', () => {
-    const routes = createRoutes();
+    const { kernel } = place;
+    const routes = createRoutes(kernel);
     routes.set('10.0.0.0/8', 1);
     const walk = routes.entries();
     routes.close();

@@ -1,4 +1,4 @@
-/** Arrays in memory on the running kernel, beside a program that writes them. */
+/** Arrays in memory, on both kernels; on the running one beside a program that writes them. */
 
 import { readFileSync } from 'node:fs';
 import { expect, expectTypeOf, it } from 'vitest';
@@ -13,6 +13,7 @@ import { ArrayOfMaps } from '../../src/maps/array-of-maps.ts';
 import { MappedArray } from '../../src/maps/mapped-array.ts';
 import { fixturePath } from '../support/fixtures.ts';
 import { describeKernel, pinDirectory } from '../support/kernel.ts';
+import { describeKernels } from '../support/kernels.ts';
 import { loadProgram } from '../support/program.ts';
 import { output } from '../support/programs.ts';
 
@@ -21,21 +22,21 @@ interface Config {
   readonly tag: string;
 }
 
-describeKernel('an array in memory', () => {
-  const directory = pinDirectory();
-
+describeKernels('an array in memory', (place) => {
   it('reads and writes as ArrayMap does', () => {
-    using map = MappedArray.create({ value: u64, maxEntries: 3 });
+    const { kernel } = place;
+    using map = MappedArray.create({ kernel, value: u64, maxEntries: 3 });
     expectTypeOf(map).toEqualTypeOf<MappedArray<bigint>>();
     expect(map.length).toBe(3);
     expect(map.set(2, 7n)).toBe(map);
-    expect([map.get(2), map.get(3), map.get(-1), map.get(0.5)]).toEqual([
-      7n,
-      undefined,
-      undefined,
-      undefined,
-    ]);
+    expect([map.get(2), map.get(3)]).toEqual([7n, undefined]);
     expect([map.has(2), map.has(3)]).toEqual([true, false]);
+    for (const index of [-1, 0.5, 2 ** 32, '1' as never]) {
+      const said = `expected u32, an integer from 0 to 4294967295, got ${JSON.stringify(index)}`;
+      expect(() => map.get(index)).toThrow(said);
+      expect(() => map.has(index)).toThrow(said);
+      expect(() => map.set(index, 1n)).toThrow(said);
+    }
     expect([...map]).toEqual([
       [0, 0n],
       [1, 0n],
@@ -49,10 +50,11 @@ describeKernel('an array in memory', () => {
   });
 
   it('is the same memory as the map that system calls see', () => {
+    const { kernel } = place;
     const value = struct({ a: u8, b: u32, c: array(u8, 3) });
-    using map = MappedArray.create({ value, maxEntries: 300 });
-    map.pin(`${directory.path}/array`);
-    using called = ArrayMap.openPinned(`${directory.path}/array`, { value });
+    using map = MappedArray.create({ kernel, value, maxEntries: 300 });
+    map.pin(`${place.directory}/array`);
+    using called = ArrayMap.openPinned(`${place.directory}/array`, { value }, { kernel });
     for (let index = 0; index < 300; index += 1) {
       map.set(index, { a: index % 256, b: index * 1000, c: [1, 2, index % 256] });
     }
@@ -62,12 +64,13 @@ describeKernel('an array in memory', () => {
   });
 
   it('is a typed array where values are plain numbers, with the gaps that the kernel leaves', () => {
-    using wide = MappedArray.create({ value: u64, maxEntries: 5 });
+    const { kernel } = place;
+    using wide = MappedArray.create({ kernel, value: u64, maxEntries: 5 });
     wide.numbers.set([10n, 11n, 12n, 13n, 14n]);
     expect([wide.step, wide.numbers.length]).toEqual([1, 5]);
     expect([...wide.values()]).toEqual([10n, 11n, 12n, 13n, 14n]);
 
-    using narrow = MappedArray.create({ value: u32, maxEntries: 3 });
+    using narrow = MappedArray.create({ kernel, value: u32, maxEntries: 3 });
     const numbers = narrow.numbers;
     expect(numbers).toBeInstanceOf(Uint32Array);
     expect([narrow.step, numbers.length]).toEqual([2, 6]);
@@ -76,7 +79,7 @@ describeKernel('an array in memory', () => {
     expect([...narrow.values()]).toEqual([0, 5, 6]);
     expect(narrow.numbers).toBe(numbers);
 
-    using rows = MappedArray.create({ value: array(array(i16, 3), 2), maxEntries: 2 });
+    using rows = MappedArray.create({ kernel, value: array(array(i16, 3), 2), maxEntries: 2 });
     rows.set(1, [
       [1, 2, 3],
       [-4, -5, -6],
@@ -91,22 +94,64 @@ describeKernel('an array in memory', () => {
       [f32, Float32Array],
       [bytes(16), Uint8Array],
     ] as const) {
-      using map = MappedArray.create<unknown>({ value, maxEntries: 1 });
+      using map = MappedArray.create<unknown>({ kernel, value, maxEntries: 1 });
       expect(map.numbers).toBeInstanceOf(kind);
     }
   });
 
   it('says so where values are no plain numbers', () => {
+    const { kernel } = place;
     using map = MappedArray.create({
+      kernel,
       value: struct({ a: u32 }, { name: 'struct one' }),
       maxEntries: 1,
     });
     expectTypeOf<(typeof map)['numbers']>().toBeNever();
     expect(code(() => map.numbers)).toBe('ERR_SKEP_MAP_KIND');
     expect(() => map.step).toThrow(/values are struct one, which no typed array can stand for/);
-    using truth = MappedArray.create({ value: bool, maxEntries: 1 });
+    using truth = MappedArray.create({ kernel, value: bool, maxEntries: 1 });
     expect(code(() => truth.copyNumbers())).toBe('ERR_SKEP_MAP_KIND');
   });
+
+  it('is counted up by others and by Atomics without losing any', () => {
+    const { kernel } = place;
+    using map = MappedArray.create({ kernel, value: u64, maxEntries: 1 });
+    const numbers = map.numbers as BigUint64Array;
+    expect(Atomics.add(numbers, 0, 5n)).toBe(0n);
+    expect(map.get(0)).toBe(5n);
+  });
+
+  it('refuses arrays without that memory, and other maps', () => {
+    const { kernel } = place;
+    using app = load(ObjectFile.open(fixturePath('run/globals.bpf.o')), { kernel });
+    expect(() => app.map('unmapped', MappedArray)).toThrow(
+      /"unmapped" was created without BPF_F_MMAPABLE.*use ArrayMap/,
+    );
+    using plain = ArrayMap.create({ kernel, value: u64, maxEntries: 1 });
+    plain.pin(`${place.directory}/plain`);
+    const open = (value: typeof u32 | typeof u64) => () =>
+      MappedArray.openPinned<unknown>(`${place.directory}/plain`, { value }, { kernel });
+    expect(code(open(u64))).toBe('ERR_SKEP_MAP_KIND');
+    expect(open(u32)).toThrow(/values have 8 bytes, but u32 has 4/);
+  });
+
+  it('can be an inner map', () => {
+    const { kernel } = place;
+    const inner = { kind: MappedArray, value: u64, maxEntries: 4 };
+    using outer = ArrayOfMaps.create({ kernel, maxEntries: 1, inner });
+    using first = MappedArray.create({ kernel, value: u64, maxEntries: 4 });
+    outer.set(0, first);
+    using found = outer.get(0)!;
+    expectTypeOf(found).toEqualTypeOf<MappedArray<bigint>>();
+    first.numbers[3] = 8n;
+    expect(found.numbers[3]).toBe(8n);
+    using plain = ArrayMap.create({ kernel, value: u64, maxEntries: 4 });
+    expect(() => outer.set(0, plain as never)).toThrow(/flags: wanted MMAPABLE, found none/);
+  });
+});
+
+describeKernel('an array in memory beside programs', () => {
+  const directory = pinDirectory();
 
   it('shows at once what a program writes, by the types of its object', () => {
     using app = load(ObjectFile.open(fixturePath('run/globals.bpf.o')));
@@ -136,46 +181,12 @@ describeKernel('an array in memory', () => {
       [...counts.values()].map(Number),
     );
   });
-
-  it('is counted up by others and by Atomics without losing any', () => {
-    using map = MappedArray.create({ value: u64, maxEntries: 1 });
-    const numbers = map.numbers as BigUint64Array;
-    expect(Atomics.add(numbers, 0, 5n)).toBe(0n);
-    expect(map.get(0)).toBe(5n);
-  });
-
-  it('refuses arrays without that memory, and other maps', () => {
-    using app = load(ObjectFile.open(fixturePath('run/globals.bpf.o')));
-    expect(() => app.map('unmapped', MappedArray)).toThrow(
-      /"unmapped" was created without BPF_F_MMAPABLE.*use ArrayMap/,
-    );
-    using plain = ArrayMap.create({ value: u64, maxEntries: 1 });
-    plain.pin(`${directory.path}/plain`);
-    const open = (value: typeof u32 | typeof u64) => () =>
-      MappedArray.openPinned<unknown>(`${directory.path}/plain`, { value });
-    expect(code(open(u64))).toBe('ERR_SKEP_MAP_KIND');
-    expect(open(u32)).toThrow(/values have 8 bytes, but u32 has 4/);
-  });
-
-  it('can be an inner map', () => {
-    const inner = { kind: MappedArray, value: u64, maxEntries: 4 };
-    using outer = ArrayOfMaps.create({ maxEntries: 1, inner });
-    using first = MappedArray.create({ value: u64, maxEntries: 4 });
-    outer.set(0, first);
-    using found = outer.get(0)!;
-    expectTypeOf(found).toEqualTypeOf<MappedArray<bigint>>();
-    first.numbers[3] = 8n;
-    expect(found.numbers[3]).toBe(8n);
-    using plain = ArrayMap.create({ value: u64, maxEntries: 4 });
-    expect(() => outer.set(0, plain as never)).toThrow(/flags: wanted MMAPABLE, found none/);
-  });
 });
 
-describeKernel('a read-only array in memory', () => {
-  const directory = pinDirectory();
-
+describeKernels('a read-only array in memory', (place) => {
   it('gives copies only, once it is frozen', () => {
-    using map = MappedArray.create({ value: u64, maxEntries: 4 });
+    const { kernel } = place;
+    using map = MappedArray.create({ kernel, value: u64, maxEntries: 4 });
     const before = map.numbers;
     before[1] = 5n;
     expect(map.writable).toBe(true);
@@ -191,26 +202,29 @@ describeKernel('a read-only array in memory', () => {
   });
 
   it('is not frozen while another handle may write it, and works on', () => {
-    using map = MappedArray.create({ value: u64, maxEntries: 4 });
-    map.pin(`${directory.path}/array`);
-    using other = MappedArray.openPinned(`${directory.path}/array`, { value: u64 });
+    const { kernel } = place;
+    using map = MappedArray.create({ kernel, value: u64, maxEntries: 4 });
+    map.pin(`${place.directory}/array`);
+    using other = MappedArray.openPinned(`${place.directory}/array`, { value: u64 }, { kernel });
     expect(() => map.freeze()).toThrow(/EBUSY/);
     map.numbers[0] = 1n;
     expect(other.get(0)).toBe(1n);
   });
 
   it('is one that is read-only for programs', () => {
-    using map = MappedArray.create({ value: u64, maxEntries: 4, flags: 1 << 7 });
+    const { kernel } = place;
+    using map = MappedArray.create({ kernel, value: u64, maxEntries: 4, flags: 1 << 7 });
     expect([map.writable, map.get(0)]).toEqual([false, 0n]);
     expect(code(() => map.set(0, 4n))).toBe('ERR_SKEP_MAP_KIND');
   });
 
   it('is not what a handle for reading or for writing alone has: the kernel shares no memory then', () => {
-    using map = MappedArray.create({ value: u64, maxEntries: 4 });
-    const path = `${directory.path}/array`;
+    const { kernel } = place;
+    using map = MappedArray.create({ kernel, value: u64, maxEntries: 4 });
+    const path = `${place.directory}/array`;
     map.pin(path);
     const open = (access: 'read-only' | 'write-only') => () =>
-      MappedArray.openPinned(path, { value: u64 }, { access });
+      MappedArray.openPinned(path, { value: u64 }, { kernel, access });
     const hint = /only a handle that can both read and write has memory; open it with ArrayMap/;
     expect(open('read-only')).toThrow(hint);
     expect(open('read-only')).toThrow(/EINVAL/);
@@ -219,21 +233,16 @@ describeKernel('a read-only array in memory', () => {
   });
 });
 
-describeKernel('the memory of an array', () => {
-  const directory = pinDirectory();
-
-  it('ends with close, and every use says so', async () => {
-    await nextTurn();
-    const before = mappings();
-    const map = MappedArray.create({ value: u64, maxEntries: 4 });
+describeKernels('the memory of an array', (place) => {
+  it('ends with close, and every use says so', () => {
+    const { kernel } = place;
+    const map = MappedArray.create({ kernel, value: u64, maxEntries: 4 });
     const { numbers } = map;
     const walk = map.values();
-    expect([walk.next().value, mappings().length]).toEqual([0n, before.length + 1]);
+    expect(walk.next().value).toBe(0n);
     map.close();
     map.close();
     expect(numbers.length).toBe(0);
-    await nextTurn();
-    expect(mappings()).toEqual(before);
     const uses: Record<string, () => unknown> = {
       get: () => map.get(0),
       'get outside': () => map.get(9),
@@ -255,14 +264,29 @@ describeKernel('the memory of an array', () => {
   });
 
   it('ends with the object that the handle is of', () => {
-    const app = load(ObjectFile.open(fixturePath('run/globals.bpf.o')));
+    const { kernel } = place;
+    const app = load(ObjectFile.open(fixturePath('run/globals.bpf.o')), { kernel });
     const counts = app.map('counts', MappedArray<bigint>);
     const { numbers } = counts;
     app.close();
     expect([counts.closed, numbers.length]).toEqual([true, 0]);
   });
+});
 
-  it('is writable where the array is, and only there', async () => {
+describeKernel('the mappings of an array', () => {
+  const directory = pinDirectory();
+
+  it('end with close', async () => {
+    await nextTurn();
+    const before = mappings();
+    const map = MappedArray.create({ value: u64, maxEntries: 4 });
+    expect([map.get(0), mappings().length]).toEqual([0n, before.length + 1]);
+    map.close();
+    await nextTurn();
+    expect(mappings()).toEqual(before);
+  });
+
+  it('are writable where the array is, and only there', async () => {
     await nextTurn();
     const before = permissions();
     using map = MappedArray.create({ value: u64, maxEntries: 4 });
@@ -272,7 +296,7 @@ describeKernel('the memory of an array', () => {
     expect(permissions()).toEqual([...before, 'r--s'].sort());
   });
 
-  it('is not left behind when opening fails', async () => {
+  it('are not left behind when opening fails', async () => {
     const path = `${directory.path}/array`;
     const map = MappedArray.create({ value: u64, maxEntries: 1 });
     map.pin(path);

@@ -1,10 +1,12 @@
 /** Maps opened without types: classes and codecs from what the kernel says of a map. */
 
 import { spawnSync } from 'node:child_process';
-import { expect, expectTypeOf, it } from 'vitest';
+import { describe, expect, expectTypeOf, it } from 'vitest';
 import { bytes } from '../../src/codec/aggregates.ts';
 import { u16, u32, u64 } from '../../src/codec/numbers.ts';
 import { PerCpuValues } from '../../src/codec/per-cpu-values.ts';
+import type { Kernel } from '../../src/kernel/kernel.ts';
+import { MemoryKernel } from '../../src/kernel/memory/memory-kernel.ts';
 import { load } from '../../src/loader/load.ts';
 import { Arena } from '../../src/maps/arena.ts';
 import { ArrayMap } from '../../src/maps/array-map.ts';
@@ -39,23 +41,28 @@ import { StackTrace } from '../../src/maps/stack-trace.ts';
 import { TaskStorage } from '../../src/maps/task-storage.ts';
 import { UserRingBuffer } from '../../src/maps/user-ring-buffer.ts';
 import { XskMap } from '../../src/maps/xsk-map.ts';
+import { BPF_MAP_TYPE } from '../../src/uapi/map-types.ts';
 import { ROOT } from '../cli/skep.ts';
 import { openFixture } from '../support/fixtures.ts';
 import { describeKernel, pinDirectory } from '../support/kernel.ts';
+import { describeKernels } from '../support/kernels.ts';
+
+/** What skep says where the kernel would have to be asked for the types of "hash_map". */
+const NEEDS_ADMIN =
+  'types of map "hash_map": BPF_BTF_GET_FD_BY_ID failed with EPERM (asking the kernel for the types of a map needs CAP_SYS_ADMIN; pass them instead, as in HashMap.openPinned(path, { key: u32, value: u64 }))';
 
 const hasSetpriv = spawnSync('setpriv', ['--version']).error === undefined;
 
-describeKernel('a map opened without types', () => {
-  const directory = pinDirectory();
-
+describeKernels('a map opened without types', (place) => {
   /** Loads an object, its maps pinned in the directory of this test. */
-  function loadPinned(name: string) {
-    return load(openFixture(name), { pinDirectory: directory.path, pinAll: true });
+  function loadPinned(name: string, kernel: Kernel) {
+    return load(openFixture(name), { kernel, pinDirectory: place.directory, pinAll: true });
   }
 
   it('has those of its object, which the kernel keeps: by pin and by id', () => {
-    using app = loadPinned('demo');
-    const path = `${directory.path}/flows`;
+    const { kernel } = place;
+    using app = loadPinned('demo', kernel);
+    const path = `${place.directory}/flows`;
     const { id } = app.maps.get('flows')!.info();
     const key = {
       source: Uint8Array.of(10, 0, 0, 1),
@@ -68,32 +75,33 @@ describeKernel('a map opened without types', () => {
     const value = { packets: 2n ** 60n, bytes: 2n, first_seen: 3n, last_seen: 4n };
     app.map('flows', HashMap<typeof key, typeof value>).set(key, value);
 
-    using byPath = HashMap.openPinned(path);
+    using byPath = HashMap.openPinned(path, undefined, { kernel });
     expectTypeOf(byPath).toEqualTypeOf<HashMap<unknown, unknown>>();
     expect(byPath.snapshot()).toEqual([[key, value]]);
-    using byId = HashMap.openById(id);
+    using byId = HashMap.openById(id, undefined, { kernel });
     expect(byId.get(key)).toEqual(value);
     for (const place of [path, { id }]) {
-      using map = openMap(place);
+      using map = openMap(place, { kernel });
       expect(map).toBeInstanceOf(HashMap);
       expect((map as HashMap<unknown, unknown>).snapshot()).toEqual([[key, value]]);
       expect(map.pinPath).toBe(place === path ? path : null);
     }
     // Types that are given count for more, and nobody has to be asked.
-    using raw = HashMap.openById(id, { key: bytes(16), value: bytes(32) });
+    using raw = HashMap.openById(id, { key: bytes(16), value: bytes(32) }, { kernel });
     expectTypeOf(raw).toEqualTypeOf<HashMap<Uint8Array, Uint8Array>>();
     expect([...raw.keys()][0]).toHaveLength(16);
   });
 
   it('is written with what the object calls its values', () => {
-    using app = loadPinned('demo');
-    using flows = HashMap.openPinned(`${directory.path}/flows`);
+    const { kernel } = place;
+    using app = loadPinned('demo', kernel);
+    using flows = HashMap.openPinned(`${place.directory}/flows`, undefined, { kernel });
     const key = { ...blankKey(), source_port: 70_000 };
     expect(() => flows.set(key, {})).toThrow(/^source_port: expected u16/);
     expect(app.maps.get('flows')?.info().btfId).toBeGreaterThan(0);
   });
 
-  it.each<[string, unknown]>([
+  const classes: readonly [string, unknown][] = [
     ['hash', HashMap],
     ['lru_hash', HashMap],
     ['array', ArrayMap],
@@ -126,92 +134,103 @@ describeKernel('a map opened without types', () => {
     ['ringbuf', RingBuffer],
     ['user_ringbuf', UserRingBuffer],
     ['perf_event_array', PerfEventArray],
-  ])('of type %s is one of its class', (type, kind) => {
-    using app = loadPinned(`types/${type}`);
+  ];
+  const known = classes.filter(([type]) => place.hasMapType(numberOf(type)));
+  it.each(known)('of type %s is one of its class', (type, kind) => {
+    const { kernel } = place;
+    using app = loadPinned(`types/${type}`, kernel);
     const name = `${type}_map`;
-    using map = openMap(`${directory.path}/${name}`);
+    using map = openMap(`${place.directory}/${name}`, { kernel });
     expect(map.constructor).toBe(kind);
     expect(map.info().id).toBe(app.maps.get(name)?.info().id);
   });
 
   it('has one value per CPU where it is a per-CPU map', () => {
-    using app = loadPinned('types/percpu_hash');
+    const { kernel } = place;
+    using app = loadPinned('types/percpu_hash', kernel);
     app.map('percpu_hash_map', PerCpuHashMap<number, bigint>).fill(7, 5n);
-    using map = PerCpuHashMap.openPinned(`${directory.path}/percpu_hash_map`);
+    using map = PerCpuHashMap.openPinned(`${place.directory}/percpu_hash_map`, undefined, {
+      kernel,
+    });
     const values = map.get(7);
     expect(values).toBeInstanceOf(PerCpuValues);
     expect(values?.[0]).toBe(5n);
-    using byId = PerCpuHashMap.openById(map.info().id);
+    using byId = PerCpuHashMap.openById(map.info().id, undefined, { kernel });
     expect([...byId.keys()]).toEqual([7]);
   });
 
   it('has indices where it is an array, and addresses where it is a trie, with or without BTF', () => {
-    using owner = ArrayMap.create({ value: u64, maxEntries: 2 });
-    using array = ArrayMap.openById(owner.info().id);
+    const { kernel } = place;
+    using owner = ArrayMap.create({ kernel, value: u64, maxEntries: 2 });
+    using array = ArrayMap.openById(owner.info().id, undefined, { kernel });
     expect(array.snapshot()).toEqual([
       [0, new Uint8Array(8)],
       [1, new Uint8Array(8)],
     ]);
-    using perCpu = PerCpuArray.create({ value: u64, maxEntries: 1 });
-    using perCpuById = PerCpuArray.openById(perCpu.info().id);
+    using perCpu = PerCpuArray.create({ kernel, value: u64, maxEntries: 1 });
+    using perCpuById = PerCpuArray.openById(perCpu.info().id, undefined, { kernel });
     expect(perCpuById.get(0)?.[0]).toEqual(new Uint8Array(8));
 
-    using app = loadPinned('types/lpm_trie');
+    using app = loadPinned('types/lpm_trie', kernel);
     app.map('lpm_trie_map', LpmTrie<number>).set('10.0.0.0/8', 1);
-    using trie = LpmTrie.openPinned(`${directory.path}/lpm_trie_map`);
+    using trie = LpmTrie.openPinned(`${place.directory}/lpm_trie_map`, undefined, { kernel });
     expect(trie.get('10.1.2.3')).toBe(1);
     using bare = RawMap.adopt({ kernel: trie.kernel, fd: trie.kernel.createMap(BARE_TRIE) });
-    using bareTrie = LpmTrie.openById(bare.info().id);
+    using bareTrie = LpmTrie.openById(bare.info().id, undefined, { kernel });
     bareTrie.set('10.0.0.0/8', Uint8Array.of(1, 2, 3, 4));
     expect(bareTrie.get('10.1.2.3')).toEqual(Uint8Array.of(1, 2, 3, 4));
   });
 
   it('is bytes where the kernel keeps no types', () => {
-    using owner = HashMap.create({ key: u32, value: u16, maxEntries: 4 });
+    const { kernel } = place;
+    using owner = HashMap.create({ kernel, key: u32, value: u16, maxEntries: 4 });
     owner.set(1, 0x0203);
-    using map = HashMap.openById(owner.info().id);
+    using map = HashMap.openById(owner.info().id, undefined, { kernel });
     const key = new Uint8Array(Uint32Array.of(1).buffer);
     expect(map.snapshot()).toEqual([[key, new Uint8Array(Uint16Array.of(0x0203).buffer)]]);
-    using tasks = Queue.create({ value: u16, maxEntries: 4 });
+    using tasks = Queue.create({ kernel, value: u16, maxEntries: 4 });
     tasks.push(0x0203);
-    using queue = Queue.openById(tasks.info().id);
+    using queue = Queue.openById(tasks.info().id, undefined, { kernel });
     expect(queue.pop()).toEqual(new Uint8Array(Uint16Array.of(0x0203).buffer));
-    using stack = Stack.create({ value: u16, maxEntries: 4 });
-    using seen = BloomFilter.create({ value: u32, maxEntries: 4 });
-    using stackById = Stack.openById(stack.info().id);
-    using seenById = BloomFilter.openById(seen.info().id);
+    using stack = Stack.create({ kernel, value: u16, maxEntries: 4 });
+    using seen = BloomFilter.create({ kernel, value: u32, maxEntries: 4 });
+    using stackById = Stack.openById(stack.info().id, undefined, { kernel });
+    using seenById = BloomFilter.openById(seen.info().id, undefined, { kernel });
     expect(stackById.peek()).toBeUndefined();
     expect(seenById.has(new Uint8Array(4))).toBe(false);
   });
 
   it('is refused by another class, and nothing stays open', () => {
-    using owner = HashMap.create({ key: u32, value: u16, maxEntries: 4 });
+    const { kernel } = place;
+    using owner = HashMap.create({ kernel, key: u32, value: u16, maxEntries: 4 });
     const { id } = owner.info();
-    expect(() => ArrayMap.openById(id)).toThrow(/ArrayMap is for array/);
-    expect(() => HashOfMaps.openById(id)).toThrow(/HashOfMaps is for hash_of_maps/);
-    expect(() => Queue.openById(id)).toThrow(/Queue is for queue/);
-    expect(() => HashMap.openById(0xffff_ffff)).toThrow(/ENOENT/);
-    expect(() => openMap({ id: -1 })).toThrow(TypeError);
-    expect(() => openMap(5 as never)).toThrow(TypeError);
-    expect(() => openMap(`${directory.path}/nothing`)).toThrow(/ENOENT/);
+    expect(() => ArrayMap.openById(id, undefined, { kernel })).toThrow(/ArrayMap is for array/);
+    expect(() => HashOfMaps.openById(id, undefined, { kernel })).toThrow(
+      /HashOfMaps is for hash_of_maps/,
+    );
+    expect(() => Queue.openById(id, undefined, { kernel })).toThrow(/Queue is for queue/);
+    expect(() => HashMap.openById(0xffff_ffff, undefined, { kernel })).toThrow(/ENOENT/);
+    expect(() => openMap({ id: -1 }, { kernel })).toThrow(TypeError);
+    expect(() => openMap(5 as never, { kernel })).toThrow(TypeError);
+    expect(() => openMap(`${place.directory}/nothing`, { kernel })).toThrow(/ENOENT/);
   });
 });
 
-describeKernel('a map of maps opened without types', () => {
-  const directory = pinDirectory();
-
+describeKernels('a map of maps opened without types', (place) => {
   function contents(map: InnerMap | undefined): unknown {
     using inner = map as HashMap<unknown, unknown>;
     return inner.snapshot();
   }
 
   it('has the types of each inner map, and makes more of the same', () => {
+    const { kernel } = place;
     using app = load(openFixture('nested/hash-of-maps'), {
-      pinDirectory: directory.path,
+      kernel,
+      pinDirectory: place.directory,
       pinAll: true,
     });
     app.map('left', HashMap<number, bigint>).set(5, 50n);
-    using outer = HashOfMaps.openPinned(`${directory.path}/outer`);
+    using outer = HashOfMaps.openPinned(`${place.directory}/outer`, undefined, { kernel });
     expectTypeOf(outer).toEqualTypeOf<HashOfMaps<Uint8Array, InnerMap>>();
     const key = new Uint8Array(Uint32Array.of(1).buffer);
     expect(contents(outer.get(key))).toEqual([[5, 50n]]);
@@ -222,23 +241,26 @@ describeKernel('a map of maps opened without types', () => {
     outer.set(key, made);
     using typed = app.map('outer', HashOfMaps<number, HashMap<number, bigint>>);
     expect(contents(typed.get(1))).toEqual([[6, 60n]]);
-    using again = openMap({ id: outer.info().id }) as HashOfMaps<Uint8Array, InnerMap>;
+    using again = openMap({ id: outer.info().id }, { kernel }) as HashOfMaps<Uint8Array, InnerMap>;
     expect(contents(again.get(key))).toEqual([[6, 60n]]);
   });
 
   it('takes inner maps with types of their own, each as its own', () => {
+    const { kernel } = place;
     using outer = ArrayOfMaps.create({
+      kernel,
       inner: { kind: HashMap, key: u32, value: u64, maxEntries: 64 },
       maxEntries: 2,
     });
     using app = load(openFixture('nested/hash-of-maps'), {
-      pinDirectory: directory.path,
+      kernel,
+      pinDirectory: place.directory,
       pinAll: true,
     });
     using typed = app.map('left', HashMap<number, bigint>);
-    using plain = HashMap.create({ key: u32, value: u64, maxEntries: 64 });
+    using plain = HashMap.create({ kernel, key: u32, value: u64, maxEntries: 64 });
     outer.set(0, typed.set(1, 2n)).set(1, plain.set(1, 2n));
-    using opened = ArrayOfMaps.openById(outer.info().id);
+    using opened = ArrayOfMaps.openById(outer.info().id, undefined, { kernel });
     const one = new Uint8Array(Uint32Array.of(1).buffer);
     const two = new Uint8Array(BigUint64Array.of(2n).buffer);
     expect(Array.from(opened, ([index, inner]) => [index, contents(inner)])).toEqual([
@@ -248,14 +270,17 @@ describeKernel('a map of maps opened without types', () => {
   });
 
   it('makes inner maps with a spin lock, which fit only with their types', () => {
+    const { kernel } = place;
     using app = load(openFixture('nested/spin-lock'), {
-      pinDirectory: directory.path,
+      kernel,
+      pinDirectory: place.directory,
       pinAll: true,
     });
-    using outer = HashOfMaps.openPinned(`${directory.path}/guarded_outer`);
+    using outer = HashOfMaps.openPinned(`${place.directory}/guarded_outer`, undefined, { kernel });
     const [key] = [...outer.keys()];
     const shape = app.maps.get('guarded_inner')!.info();
     using bare = HashMap.create({
+      kernel,
       key: bytes(shape.keySize),
       value: bytes(shape.valueSize),
       maxEntries: shape.maxEntries,
@@ -296,10 +321,33 @@ describeKernel('without CAP_SYS_ADMIN', () => {
       { encoding: 'utf8' },
     );
     expect(stderr).toBe('');
-    const refusal =
-      'EPERM types of map "hash_map": BPF_BTF_GET_FD_BY_ID failed with EPERM (asking the kernel for the types of a map needs CAP_SYS_ADMIN; pass them instead, as in HashMap.openPinned(path, { key: u32, value: u64 }))';
+    const refusal = `EPERM ${NEEDS_ADMIN}`;
     expect(stdout.split('\n')).toEqual([refusal, refusal, '0', 'HashMap', '']);
     expect(app.maps.size).toBe(1);
+  });
+});
+
+describe('without CAP_SYS_ADMIN (memory)', () => {
+  it('a map with types asks for them, and one without opens', () => {
+    const owner = new MemoryKernel();
+    const pinDirectory = '/sys/fs/bpf';
+    using app = load(openFixture('types/hash'), { kernel: owner, pinDirectory, pinAll: true });
+    using plain = HashMap.create({ kernel: owner, key: u32, value: u64, maxEntries: 1 });
+    plain.pin('/sys/fs/bpf/plain');
+    const kernel = owner.process({ capabilities: ['CAP_BPF'] });
+    const typed = '/sys/fs/bpf/hash_map';
+    for (const open of [
+      () => HashMap.openPinned(typed, undefined, { kernel }),
+      () => openMap(typed, { kernel }),
+    ]) {
+      expect(open).toThrow(NEEDS_ADMIN);
+    }
+    using given = HashMap.openPinned(typed, { key: u32, value: u64 }, { kernel });
+    using bare = openMap('/sys/fs/bpf/plain', { kernel });
+    expect([given.count(), bare.constructor, app.maps.size]).toEqual([0, HashMap, 1]);
+    given.close();
+    bare.close();
+    expect(kernel.openDescriptors()).toEqual([]);
   });
 });
 
@@ -308,6 +356,11 @@ const BARE_TRIE = {
   ...{ type: 11, keySize: 8, valueSize: 4, maxEntries: 4, flags: 1, name: '' },
   ...{ numaNode: 0, mapExtra: 0n, innerMapFd: null, btf: null },
 };
+
+/** `BPF_MAP_TYPE_*` by its name in lower case. */
+function numberOf(type: string): number {
+  return BPF_MAP_TYPE[type.toUpperCase() as keyof typeof BPF_MAP_TYPE];
+}
 
 function blankKey() {
   return {

@@ -1,25 +1,27 @@
-/** Hashes and arrays with one value per CPU on the running kernel. */
+/** Hashes and arrays with one value per CPU, on both kernels. */
 
 import { readFileSync } from 'node:fs';
 import { beforeEach, expect, expectTypeOf, it } from 'vitest';
 import { struct } from '../../src/codec/by-hand.ts';
 import { u8, u32, u64 } from '../../src/codec/numbers.ts';
 import { PerCpuValues } from '../../src/codec/per-cpu-values.ts';
-import { linuxKernel } from '../../src/kernel/linux.ts';
 import { load } from '../../src/loader/load.ts';
 import { HashMap } from '../../src/maps/hash-map.ts';
 import { PerCpuArray } from '../../src/maps/per-cpu-array.ts';
 import { PerCpuHashMap } from '../../src/maps/per-cpu-hash-map.ts';
 import { openFixture } from '../support/fixtures.ts';
-import { describeKernel, pinDirectory } from '../support/kernel.ts';
-import { hasProgram, output } from '../support/programs.ts';
+import { describeKernel } from '../support/kernel.ts';
+import { describeKernels, type Place } from '../support/kernels.ts';
+import { output } from '../support/programs.ts';
 
-/** How many CPUs the kernel says are possible. */
+/** How many CPUs the kernel of the running test says are possible. */
 let cpus = 0;
 
-beforeEach(() => {
-  cpus = linuxKernel().possibleCpus();
-});
+function countCpus(place: Place): void {
+  beforeEach(() => {
+    cpus = place.kernel.possibleCpus();
+  });
+}
 
 /** One value for each CPU. */
 function each<V>(make: (cpu: number) => V): V[] {
@@ -35,18 +37,21 @@ function dumpedByBpftool(path: string): [key: string[], values: string[][]][] {
   return entries.map(({ key, values }) => [key, values.map(({ value }) => value)]);
 }
 
-describeKernel('a hash with values per CPU', () => {
-  const pins = pinDirectory();
-
-  it('has as many values as there are possible CPUs', () => {
+describeKernel('the number of values per CPU', () => {
+  it('is the number of possible CPUs', () => {
     const list = readFileSync('/sys/devices/system/cpu/possible', 'latin1').trim();
     const last = Number(/(\d+)$/.exec(list)![1]);
     using map = PerCpuHashMap.create({ key: u32, value: u64, maxEntries: 4 });
     expect(map.fill(1, 5n).get(1)).toHaveLength(last + 1);
   });
+});
+
+describeKernels('a hash with values per CPU', (place) => {
+  countCpus(place);
 
   it.each([false, true])('keeps a value for each CPU (lru: %s)', (lru) => {
-    using map = PerCpuHashMap.create({ key: u32, value: u64, maxEntries: 16, lru });
+    const { kernel } = place;
+    using map = PerCpuHashMap.create({ kernel, key: u32, value: u64, maxEntries: 16, lru });
     expectTypeOf(map).toEqualTypeOf<PerCpuHashMap<number, bigint>>();
     expectTypeOf(map.get).returns.toEqualTypeOf<PerCpuValues<bigint> | undefined>();
     const values = each((cpu) => BigInt(cpu + 1) * 100n);
@@ -71,7 +76,8 @@ describeKernel('a hash with values per CPU', () => {
   });
 
   it('is filled with one value for all CPUs', () => {
-    using map = PerCpuHashMap.create({ key: u32, value: u8, maxEntries: 4 });
+    const { kernel } = place;
+    using map = PerCpuHashMap.create({ kernel, key: u32, value: u8, maxEntries: 4 });
     map.fill(1, 7);
     expect([...map.get(1)!]).toEqual(each(() => 7));
     expect(() => map.fill(1, 8, { mode: 'noexist' })).toThrow(/EEXIST/);
@@ -81,7 +87,8 @@ describeKernel('a hash with values per CPU', () => {
   });
 
   it('takes exactly one value for each CPU, and writes nothing otherwise', () => {
-    using map = PerCpuHashMap.create({ key: u32, value: u64, maxEntries: 4 });
+    const { kernel } = place;
+    using map = PerCpuHashMap.create({ kernel, key: u32, value: u64, maxEntries: 4 });
     const values = each(() => 1n);
     expect(() => map.set(1, values.slice(1))).toThrow(/expected one value for each of \d+ CPUs/);
     expect(() => map.set(1, [...values, 1n])).toThrow(/expected one value for each of \d+ CPUs/);
@@ -90,15 +97,22 @@ describeKernel('a hash with values per CPU', () => {
   });
 
   it('has values that are no multiple of 8 bytes where bpftool sees them', () => {
+    const { kernel } = place;
     const sample = struct({ a: u8, b: u32, c: u32 });
-    using map = PerCpuHashMap.create({ key: u32, value: sample, maxEntries: 4, name: 'samples' });
+    using map = PerCpuHashMap.create({
+      kernel,
+      key: u32,
+      value: sample,
+      maxEntries: 4,
+      name: 'samples',
+    });
     map.set(
       0x01020304,
       each((cpu) => ({ a: cpu + 1, b: 0x11121314, c: 0x21222300 + cpu })),
     );
-    const path = `${pins.path}/samples`;
+    const path = `${place.directory}/samples`;
     map.pin(path);
-    if (hasProgram('bpftool')) {
+    if (place.hasBpftool) {
       const hex = (byte: number) => `0x${byte.toString(16).padStart(2, '0')}`;
       expect(dumpedByBpftool(path)).toEqual([
         [
@@ -107,12 +121,13 @@ describeKernel('a hash with values per CPU', () => {
         ],
       ]);
     }
-    using again = PerCpuHashMap.openPinned(path, { key: u32, value: sample });
+    using again = PerCpuHashMap.openPinned(path, { key: u32, value: sample }, { kernel });
     expect(again.get(0x01020304)!.sum((value) => value.a)).toBe((cpus * (cpus + 1)) / 2);
   });
 
   it.each([false, true])('walks over many entries, each once (lru: %s)', (lru) => {
-    using map = PerCpuHashMap.create({ key: u32, value: u32, maxEntries: 20_000, lru });
+    const { kernel } = place;
+    using map = PerCpuHashMap.create({ kernel, key: u32, value: u32, maxEntries: 20_000, lru });
     for (let key = 0; key < 3000; key += 1) {
       map.set(
         key,
@@ -131,7 +146,8 @@ describeKernel('a hash with values per CPU', () => {
   });
 
   it.each(['percpu_hash', 'lru_percpu_hash'])('has the values of its object: %s', (name) => {
-    using app = load(openFixture(`types/${name}`));
+    const { kernel } = place;
+    using app = load(openFixture(`types/${name}`), { kernel });
     const map = app.map(`${name}_map`, PerCpuHashMap<number, bigint>);
     expectTypeOf(map.get).returns.toEqualTypeOf<PerCpuValues<bigint> | undefined>();
     expectTypeOf(app.map(`${name}_map`, PerCpuHashMap)).toEqualTypeOf<
@@ -145,24 +161,28 @@ describeKernel('a hash with values per CPU', () => {
   });
 
   it('is refused for another kind of map, or for types of another size', () => {
-    using app = load(openFixture('types/hash'));
+    const { kernel } = place;
+    using app = load(openFixture('types/hash'), { kernel });
     expect(() => app.map('hash_map', PerCpuHashMap)).toThrow(
       /is a hash; PerCpuHashMap is for percpu_hash or lru_percpu_hash/,
     );
-    using map = PerCpuHashMap.create({ key: u32, value: u64, maxEntries: 1 });
-    const path = `${pins.path}/map`;
+    using map = PerCpuHashMap.create({ kernel, key: u32, value: u64, maxEntries: 1 });
+    const path = `${place.directory}/map`;
     map.pin(path);
-    expect(() => HashMap.openPinned(path, { key: u32, value: u64 })).toThrow(
+    expect(() => HashMap.openPinned(path, { key: u32, value: u64 }, { kernel })).toThrow(
       /is a percpu_hash; HashMap is for/,
     );
     expect(() =>
-      PerCpuHashMap.openPinned(path, { key: u32, value: struct({ a: u64, b: u64 }) }),
+      PerCpuHashMap.openPinned(path, { key: u32, value: struct({ a: u64, b: u64 }) }, { kernel }),
     ).toThrow(/values have \d+ bytes, but struct for each of \d+ CPUs has \d+/);
-    expect(() => PerCpuHashMap.openPinned(path, { key: u64, value: u64 })).toThrow(/keys have 4/);
+    expect(() => PerCpuHashMap.openPinned(path, { key: u64, value: u64 }, { kernel })).toThrow(
+      /keys have 4/,
+    );
   });
 
   it('refuses every call after close', () => {
-    const map = PerCpuHashMap.create({ key: u32, value: u64, maxEntries: 4 });
+    const { kernel } = place;
+    const map = PerCpuHashMap.create({ kernel, key: u32, value: u64, maxEntries: 4 });
     map.fill(1, 1n);
     const walk = map.entries();
     map.close();
@@ -190,11 +210,12 @@ describeKernel('a hash with values per CPU', () => {
   });
 });
 
-describeKernel('an array with values per CPU', () => {
-  const pins = pinDirectory();
+describeKernels('an array with values per CPU', (place) => {
+  countCpus(place);
 
   it('has all its entries from the start', () => {
-    using map = PerCpuArray.create({ value: u64, maxEntries: 3 });
+    const { kernel } = place;
+    using map = PerCpuArray.create({ kernel, value: u64, maxEntries: 3 });
     expectTypeOf(map).toEqualTypeOf<PerCpuArray<bigint>>();
     expect(map.length).toBe(3);
     expect(map.get(2)?.sum()).toBe(0n);
@@ -214,7 +235,8 @@ describeKernel('an array with values per CPU', () => {
   });
 
   it('walks over many entries in order', () => {
-    using map = PerCpuArray.create({ value: u32, maxEntries: 1500 });
+    const { kernel } = place;
+    using map = PerCpuArray.create({ kernel, value: u32, maxEntries: 1500 });
     for (let index = 0; index < 1500; index += 1) {
       map.fill(index, index);
     }
@@ -223,7 +245,8 @@ describeKernel('an array with values per CPU', () => {
   });
 
   it('has the values of its object, 12 bytes of 16 each', () => {
-    using app = load(openFixture('types/percpu_array'));
+    const { kernel } = place;
+    using app = load(openFixture('types/percpu_array'), { kernel });
     interface Sample {
       readonly packets: number;
       readonly bytes: number;
@@ -238,9 +261,9 @@ describeKernel('an array with values per CPU', () => {
     expect(values.sum((value) => value.packets)).toBe((cpus * (cpus + 1)) / 2);
     expect(values[0]).toEqual({ packets: 1, bytes: 100, drops: 0xffffffff });
     expect(() => values.sum()).toThrow(/sum\(\(value\) => value.packets\), or use reduce/);
-    const path = `${pins.path}/samples`;
+    const path = `${place.directory}/samples`;
     map.pin(path);
-    if (hasProgram('bpftool')) {
+    if (place.hasBpftool) {
       const [, second] = JSON.parse(output('bpftool', '-j', 'map', 'dump', 'pinned', path));
       // bpftool decodes by the BTF that the map was created with.
       expect(second.formatted.values).toEqual(Array.from(values, (value, cpu) => ({ cpu, value })));
@@ -248,22 +271,24 @@ describeKernel('an array with values per CPU', () => {
   });
 
   it('is refused for another kind of map, and opened from its pin', () => {
-    using app = load(openFixture('types/array'));
+    const { kernel } = place;
+    using app = load(openFixture('types/array'), { kernel });
     expect(() => app.map('array_map', PerCpuArray)).toThrow(
       /is a array; PerCpuArray is for percpu_array/,
     );
-    using map = PerCpuArray.create({ value: u64, maxEntries: 2, name: 'counts' });
-    const path = `${pins.path}/counts`;
+    using map = PerCpuArray.create({ kernel, value: u64, maxEntries: 2, name: 'counts' });
+    const path = `${place.directory}/counts`;
     map.fill(1, 3n).pin(path);
-    using again = PerCpuArray.openPinned(path, { value: u64 });
+    using again = PerCpuArray.openPinned(path, { value: u64 }, { kernel });
     expect([again.name, again.get(1)?.sum()]).toEqual(['counts', 3n * BigInt(cpus)]);
-    expect(() => PerCpuArray.openPinned(path, { value: struct({ a: u64, b: u8 }) })).toThrow(
-      /values have \d+ bytes, but struct/,
-    );
+    expect(() =>
+      PerCpuArray.openPinned(path, { value: struct({ a: u64, b: u8 }) }, { kernel }),
+    ).toThrow(/values have \d+ bytes, but struct/);
   });
 
   it('refuses every call after close', () => {
-    const map = PerCpuArray.create({ value: u64, maxEntries: 4 });
+    const { kernel } = place;
+    const map = PerCpuArray.create({ kernel, value: u64, maxEntries: 4 });
     const walk = map.entries();
     map.info();
     map.close();

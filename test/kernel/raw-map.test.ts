@@ -1,31 +1,26 @@
-/** Handles on the running kernel: bytes in, bytes out, and what happens after close. */
+/** Handles on both kernels: bytes in, bytes out, and what happens after close. */
 
 import { expect, it } from 'vitest';
-import { bytes } from '../../src/codec/by-hand.ts';
-import { linuxKernel } from '../../src/kernel/linux.ts';
-import { load } from '../../src/loader/load.ts';
+import { bytes } from '../../src/codec/aggregates.ts';
 import { ArrayMap } from '../../src/maps/array-map.ts';
 import { HashMap } from '../../src/maps/hash-map.ts';
 import { RawMap } from '../../src/maps/raw-map.ts';
-import { openFixture } from '../support/fixtures.ts';
-import { describeKernel, pinDirectory } from '../support/kernel.ts';
+import { loadUnpinned } from '../support/fixtures.ts';
+import { describeKernel } from '../support/kernel.ts';
+import { describeKernels, linuxPlace } from '../support/kernels.ts';
 
 const u32 = (...values: number[]) => new Uint8Array(Uint32Array.from(values).buffer);
 
-/** An object's maps, none of them pinned. */
-function loadUnpinned(name: string) {
-  const object = openFixture(name);
-  const maps = Object.fromEntries(
-    [...object.maps.keys()].map((map) => [map, { pin: false as const }]),
-  );
-  return load(object, { maps });
+/** Memory of two threads, in the guise that a careless caller gives it. */
+function sharedBytes(length: number): Uint8Array<ArrayBuffer> {
+  const shared = new Uint8Array(new SharedArrayBuffer(length));
+  return shared.fill(7) as unknown as Uint8Array<ArrayBuffer>;
 }
 
-describeKernel('a raw map', () => {
-  const directory = pinDirectory();
-
+describeKernels('a raw map', (place) => {
   it('gets, sets, deletes, and lists its keys', () => {
-    const app = loadUnpinned('demo');
+    const { kernel } = place;
+    const app = loadUnpinned('demo', kernel);
     const map = app.maps.get('tenant_zero')!;
     const key = Uint8Array.of(1, 2);
     const value = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8);
@@ -41,7 +36,8 @@ describeKernel('a raw map', () => {
   });
 
   it('writes only new keys, or only old ones, if asked', () => {
-    const app = loadUnpinned('demo');
+    const { kernel } = place;
+    const app = loadUnpinned('demo', kernel);
     const map = app.maps.get('tenant_zero')!;
     const key = Uint8Array.of(1, 2);
     const value = new Uint8Array(8);
@@ -54,7 +50,8 @@ describeKernel('a raw map', () => {
   });
 
   it('takes keys and values of its own size only', () => {
-    const app = loadUnpinned('demo');
+    const { kernel } = place;
+    const app = loadUnpinned('demo', kernel);
     const map = app.maps.get('tenant_zero')!;
     expect(() => map.get(new Uint8Array(3))).toThrow(/keys have 2 bytes, not 3/);
     expect(() => map.set(new Uint8Array(2), new Uint8Array(7))).toThrow(
@@ -66,10 +63,11 @@ describeKernel('a raw map', () => {
   });
 
   it('moves the values of all CPUs in per-CPU maps', () => {
-    const app = loadUnpinned('types/percpu_array');
+    const { kernel } = place;
+    const app = loadUnpinned('types/percpu_array', kernel);
     const map = [...app.maps.values()][0]!;
     const { valueSize } = map.info();
-    const bytes = Math.ceil(valueSize / 8) * 8 * linuxKernel().possibleCpus();
+    const bytes = Math.ceil(valueSize / 8) * 8 * kernel.possibleCpus();
     const value = new Uint8Array(bytes).fill(1);
     map.set(u32(0), value);
     expect(map.get(u32(0))).toHaveLength(bytes);
@@ -77,7 +75,8 @@ describeKernel('a raw map', () => {
   });
 
   it('is read from bytes at any place of a larger buffer', () => {
-    const app = loadUnpinned('demo');
+    const { kernel } = place;
+    const app = loadUnpinned('demo', kernel);
     const map = app.maps.get('tenant_zero')!;
     const large = new Uint8Array(64).map((_, index) => index);
     map.set(large.subarray(5, 7), large.subarray(20, 28));
@@ -87,17 +86,19 @@ describeKernel('a raw map', () => {
   });
 
   it('is opened by id', () => {
-    const app = loadUnpinned('demo');
+    const { kernel } = place;
+    const app = loadUnpinned('demo', kernel);
     const flows = app.maps.get('flows')!;
-    const again = RawMap.openById(flows.info().id);
+    const again = RawMap.openById(flows.info().id, { kernel });
     expect(again.info()).toEqual(flows.info());
     again.close();
     app.close();
-    expect(() => RawMap.openById(0x7fff_fffe)).toThrow(/ENOENT.*no map with that id/);
+    expect(() => RawMap.openById(0x7fff_fffe, { kernel })).toThrow(/ENOENT.*no map with that id/);
   });
 
   it('refuses every call after close, and closes once', () => {
-    const app = loadUnpinned('demo');
+    const { kernel } = place;
+    const app = loadUnpinned('demo', kernel);
     const map = app.maps.get('flows')!;
     const key = new Uint8Array(16);
     const keys = map.keys();
@@ -115,8 +116,8 @@ describeKernel('a raw map', () => {
       keys: () => map.keys().next(),
       'keys begun': () => keys.next(),
       freeze: () => map.freeze(),
-      pin: () => map.pin(`${directory.path}/x`),
-      unpin: () => map.unpin(`${directory.path}/x`),
+      pin: () => map.pin(`${place.directory}/x`),
+      unpin: () => map.unpin(`${place.directory}/x`),
     };
     for (const [name, call] of Object.entries(calls)) {
       expect(call, name).toThrow(expect.objectContaining({ code: 'ERR_SKEP_CLOSED' }));
@@ -125,37 +126,35 @@ describeKernel('a raw map', () => {
   });
 
   it('is closed by its object, and by `using`', () => {
+    const { kernel } = place;
     let kept: RawMap;
     {
-      using app = loadUnpinned('demo');
+      using app = loadUnpinned('demo', kernel);
       kept = app.maps.get('flows')!;
       expect(kept.closed).toBe(false);
     }
     expect(kept.closed).toBe(true);
   });
 
-  it('copies small values that are shared between threads, and refuses large ones', () => {
-    const app = loadUnpinned('demo');
+  it('copies small values that are shared between threads', () => {
+    const { kernel } = place;
+    const app = loadUnpinned('demo', kernel);
     const map = app.maps.get('tenant_zero')!;
-    const shared = new Uint8Array(new SharedArrayBuffer(65)) as unknown as Uint8Array<ArrayBuffer>;
-    shared.fill(7);
-    map.set(new Uint8Array(2), shared.subarray(0, 8));
+    map.set(new Uint8Array(2), sharedBytes(8));
     expect(map.get(new Uint8Array(2))).toEqual(new Uint8Array(8).fill(7));
     app.close();
-    const large = ArrayMap.create({ value: bytes(65), maxEntries: 1 });
-    expect(() => linuxKernel().update(large.fd, u32(0), shared, 0)).toThrow(/shared memory/);
-    large.close();
   });
 
   it('refuses values whose memory is gone', () => {
-    const app = loadUnpinned('demo');
+    const { kernel } = place;
+    const app = loadUnpinned('demo', kernel);
     const map = app.maps.get('tenant_zero')!;
     const gone = new Uint8Array(8);
     structuredClone(gone.buffer, { transfer: [gone.buffer] });
     expect(() => map.set(new Uint8Array(2), gone)).toThrow(RangeError);
-    expect(() => linuxKernel().update(map.fd, new Uint8Array(2), gone, 0)).toThrow(/has 0 bytes/);
-    expect(() => linuxKernel().lookup(map.fd, new Uint8Array(2), gone, 0)).toThrow(/has 0 bytes/);
-    expect(() => linuxKernel().delete(map.fd, gone)).toThrow(/has 0 bytes/);
+    expect(() => kernel.update(map.fd, new Uint8Array(2), gone, 0)).toThrow(/has 0 bytes/);
+    expect(() => kernel.lookup(map.fd, new Uint8Array(2), gone, 0)).toThrow(/has 0 bytes/);
+    expect(() => kernel.delete(map.fd, gone)).toThrow(/has 0 bytes/);
     app.close();
   });
 
@@ -166,7 +165,9 @@ describeKernel('a raw map', () => {
     [1, 65],
     [200, 300],
   ])('keeps every byte of keys of %i and values of %i bytes', (keyBytes, valueBytes) => {
+    const { kernel } = place;
     using map = HashMap.create({
+      kernel,
       key: bytes(keyBytes),
       value: bytes(valueBytes),
       maxEntries: 8,
@@ -178,7 +179,7 @@ describeKernel('a raw map', () => {
     keys.forEach((key, index) => {
       map.set(key, values[index]!);
     });
-    const raw = RawMap.openById(map.info().id);
+    const raw = RawMap.openById(map.info().id, { kernel });
     expect(keys.map((key) => raw.get(key))).toEqual(values);
     expect(keys.map((key) => map.get(key))).toEqual(values);
     expect([...raw.keys()].map(String).sort()).toEqual(keys.map(String).sort());
@@ -188,7 +189,8 @@ describeKernel('a raw map', () => {
   });
 
   it('refuses what only looks like bytes', () => {
-    const app = loadUnpinned('demo');
+    const { kernel } = place;
+    const app = loadUnpinned('demo', kernel);
     const map = app.maps.get('tenant_zero')!;
     const key = new Uint8Array(2);
     const forged = { length: 8, byteLength: 8, byteOffset: -64, buffer: new ArrayBuffer(16) };
@@ -209,35 +211,40 @@ describeKernel('a raw map', () => {
   });
 
   it('refuses options and ids that do not exist', () => {
-    const app = loadUnpinned('demo');
+    const { kernel } = place;
+    const app = loadUnpinned('demo', kernel);
     const map = app.maps.get('tenant_zero')!;
     expect(() => map.set(new Uint8Array(2), new Uint8Array(8), 'toString' as 'any')).toThrow(
       TypeError,
     );
     for (const id of [1.5, Number.NaN, -1, 2 ** 32 + 1, '5' as unknown as number]) {
-      expect(() => RawMap.openById(id)).toThrow(TypeError);
+      expect(() => RawMap.openById(id, { kernel })).toThrow(TypeError);
     }
-    const path = `${directory.path}/zero`;
+    const path = `${place.directory}/zero`;
     map.pin(path);
-    expect(() => RawMap.openPinned(path, { access: 'readonly' as 'read-only' })).toThrow(TypeError);
-    expect(() => RawMap.openPinned(5 as unknown as string)).toThrow(TypeError);
+    expect(() => RawMap.openPinned(path, { kernel, access: 'readonly' as 'read-only' })).toThrow(
+      TypeError,
+    );
+    expect(() => RawMap.openPinned(5 as unknown as string, { kernel })).toThrow(TypeError);
     app.close();
   });
 
   it('is not unpinned by the handle of another map', () => {
-    const app = loadUnpinned('demo');
+    const { kernel } = place;
+    const app = loadUnpinned('demo', kernel);
     const [zero, one] = [app.maps.get('tenant_zero')!, app.maps.get('tenant_one')!];
-    const path = `${directory.path}/zero`;
+    const path = `${place.directory}/zero`;
     zero.pin(path);
     expect(() => one.unpin(path)).toThrow(/another map than "tenant_one"/);
-    expect(one.unpin(`${directory.path}/none`)).toBe(false);
+    expect(one.unpin(`${place.directory}/none`)).toBe(false);
     expect(zero.unpin(path)).toBe(true);
     app.close();
   });
 
   it('prints what it is', async () => {
+    const { kernel } = place;
     const { inspect } = await import('node:util');
-    const app = loadUnpinned('demo');
+    const app = loadUnpinned('demo', kernel);
     const map = app.maps.get('flows')!;
     map.info();
     expect(inspect(map)).toBe(
@@ -245,5 +252,15 @@ describeKernel('a raw map', () => {
     );
     app.close();
     expect(inspect(map)).toContain('(closed)');
+  });
+});
+
+describeKernel('memory that the running kernel would have to share with another thread', () => {
+  const place = linuxPlace();
+
+  it('is refused', () => {
+    const { kernel } = place;
+    using large = ArrayMap.create({ kernel, value: bytes(65), maxEntries: 1 });
+    expect(() => kernel.update(large.fd, u32(0), sharedBytes(65), 0)).toThrow(/shared memory/);
   });
 });

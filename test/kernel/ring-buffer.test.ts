@@ -1,4 +1,4 @@
-/** Ring buffers on the running kernel, filled by programs. */
+/** Ring buffers on both kernels; on the running one filled by programs. */
 
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -12,9 +12,10 @@ import { mergeRecords } from '../../src/maps/merge-records.ts';
 import { RingBuffer } from '../../src/maps/ring-buffer.ts';
 import { ended, runChild, startChild } from '../support/child.ts';
 import { fixturePath } from '../support/fixtures.ts';
-import { describeKernel, pinDirectory } from '../support/kernel.ts';
-import { loadProgram, type TestProgram } from '../support/program.ts';
+import { describeKernel } from '../support/kernel.ts';
+import { describeKernels, linuxPlace, type Place } from '../support/kernels.ts';
 import { output } from '../support/programs.ts';
+import { type RingProducer, type RingRequest, ringProducer } from '../support/rings.ts';
 
 interface Event {
   readonly number: bigint;
@@ -25,25 +26,6 @@ interface Event {
 
 /** `BPF_RB_NO_WAKEUP`. */
 const NO_WAKEUP = 1n;
-
-interface Request {
-  readonly count: number;
-  readonly tag?: number;
-  readonly flags?: bigint;
-  readonly first?: number;
-  readonly discardEvery?: number;
-}
-
-/** `struct request` of ring.bpf.c. */
-function context({ count, tag = 0, flags = 0n, first = 0, discardEvery = 0 }: Request): Uint8Array {
-  const view = new DataView(new ArrayBuffer(32));
-  view.setUint32(0, count, true);
-  view.setUint32(4, tag, true);
-  view.setBigUint64(8, flags, true);
-  view.setBigUint64(16, BigInt(first), true);
-  view.setBigUint64(24, BigInt(discardEvery), true);
-  return new Uint8Array(view.buffer);
-}
 
 /** Descriptors and mappings of ring buffers, watchers and epoll sets in this process. */
 function held(): { descriptors: number; mappings: number } {
@@ -58,22 +40,24 @@ function held(): { descriptors: number; mappings: number } {
   return { descriptors: descriptors.length, mappings: mappings.length };
 }
 
-describeKernel('a ring buffer', () => {
-  const pins = pinDirectory();
-  let app: LoadedObject;
-  let program: TestProgram;
+/** The object with the ring, pinned, and what fills it. */
+function openRing({ kernel, directory }: Place): { app: LoadedObject; producer: RingProducer } {
+  const object = ObjectFile.open(fixturePath('run/ring.bpf.o'));
+  const app = load(object, { kernel, pinDirectory: directory, pinAll: true });
+  return { app, producer: ringProducer({ kernel }, `${directory}/events`) };
+}
 
-  const produce = (request: Request) => program.run({ context: context(request) });
+describeKernels('a ring buffer', (place) => {
+  let app: LoadedObject;
+  let producer: RingProducer;
+
+  const produce = (request: RingRequest) => producer.produce(request);
 
   beforeEach(() => {
-    app = load(ObjectFile.open(fixturePath('run/ring.bpf.o')), {
-      pinDirectory: pins.path,
-      pinAll: true,
-    });
-    program = loadProgram('ring', pins.path, { events: `${pins.path}/events` });
+    ({ app, producer } = openRing(place));
   });
   afterEach(() => {
-    program.close();
+    producer.close();
     app.close();
   });
 
@@ -96,6 +80,7 @@ describeKernel('a ring buffer', () => {
   });
 
   it('decodes by a codec, a named type or a function, or gives bytes', () => {
+    const { kernel } = place;
     produce({ count: 4, tag: 5, first: 7 });
     const take = <T>(ring: RingBuffer<T>): T => {
       let value!: T;
@@ -113,7 +98,7 @@ describeKernel('a ring buffer', () => {
     });
     expectTypeOf(byFunction).toEqualTypeOf<RingBuffer<number>>();
     expect(take(byFunction)).toBe(69);
-    const raw = RingBuffer.openPinned(`${pins.path}/events`);
+    const raw = RingBuffer.openPinned(`${place.directory}/events`, {}, { kernel });
     expectTypeOf(raw).toEqualTypeOf<RingBuffer<Uint8Array>>();
     const bytes = take(raw);
     expect([bytes.length, new DataView(bytes.buffer).getBigUint64(0, true)]).toEqual([64, 10n]);
@@ -137,10 +122,11 @@ describeKernel('a ring buffer', () => {
 
   it('loses and doubles nothing over many turns of the ring', () => {
     const ring = app.ringBuffer('events', { decode: (record) => record.number64(0) });
+    const flags = place.runsOn === 'linux' ? NO_WAKEUP : 0n;
     let sent = 0;
     let next = 0;
     while (next < 60_000) {
-      sent += produce({ count: 997, first: sent, flags: NO_WAKEUP });
+      sent += produce({ count: 997, first: sent, flags });
       ring.consume(
         (number) => {
           if (number !== next) expect(number).toBe(next);
@@ -178,15 +164,6 @@ describeKernel('a ring buffer', () => {
     expect(seen).toBeGreaterThan(910 + 441);
   });
 
-  it('passes over discarded records, and counts them', () => {
-    produce({ count: 10, discardEvery: 3 });
-    const ring = app.map('events', RingBuffer<Event>);
-    const numbers: bigint[] = [];
-    expect(ring.consume(({ number }) => numbers.push(number))).toBe(7);
-    expect(numbers).toEqual([0n, 1n, 3n, 4n, 6n, 7n, 9n]);
-    expect(ring.discarded).toBe(3);
-  });
-
   it('wakes a loop that waits, each time there is something', async () => {
     const ring = app.map('events', RingBuffer<Event>);
     const numbers: number[] = [];
@@ -203,63 +180,6 @@ describeKernel('a ring buffer', () => {
     }
     await loop;
     expect(numbers).toEqual(Array.from({ length: rounds * 3 }, (_, index) => index));
-  });
-
-  it('is filled by another process while it is read', async () => {
-    const total = 50_000;
-    const ring = app.ringBuffer('events', { decode: (record) => record.number64(0) });
-    loadProgramPin(pins.path);
-    const child = runChild(`
-      const context = new Uint8Array(32);
-      const view = new DataView(context.buffer);
-      for (let sent = 0; sent < ${total}; ) {
-        view.setUint32(0, Math.min(1000, ${total} - sent), true);
-        view.setBigUint64(16, BigInt(sent), true);
-        sent += runProgram(${JSON.stringify(`${pins.path}/shared`)}, context);
-      }`);
-    let next = 0;
-    for await (const number of ring) {
-      if (number !== next) expect(number).toBe(next);
-      next += 1;
-      if (next === total) break;
-    }
-    expect(await child).toMatchObject({ status: 0, stderr: '' });
-    expect(ring.available()).toBe(0);
-  });
-
-  it('waits for a record that is being written, and keeps the order', async () => {
-    using holding = load(ObjectFile.open(fixturePath('run/ring-hold.bpf.o')), {
-      pinDirectory: pins.path,
-      pinAll: true,
-    });
-    output(
-      ...([
-        'bpftool',
-        'prog',
-        'load',
-        fixturePath('run/ring-hold.bpf.o'),
-        `${pins.path}/holder`,
-      ] as const),
-      ...(['map', 'name', 'held', 'pinned', `${pins.path}/held`] as const),
-    );
-    const ring = holding.ringBuffer('held', { value: u64 });
-    const child = runChild(`
-      const context = new Uint8Array(8);
-      new DataView(context.buffer).setBigUint64(0, 200_000_000n, true);
-      console.log(runProgram(${JSON.stringify(`${pins.path}/holder`)}, context));`);
-    while (ring.available() === 0) await delay(5);
-    expect([ring.available(), ring.ready(), ring.consume(() => {})]).toEqual([32, false, 0]);
-    const before = process.cpuUsage();
-    const values: bigint[] = [];
-    for await (const value of ring) {
-      values.push(value);
-      if (values.length === 2) break;
-    }
-    expect(values).toEqual([1n, 2n]);
-    // Not by asking all the time: polling says "readable" for as long as the record is there.
-    const { user, system } = process.cpuUsage(before);
-    expect((user + system) / 1000).toBeLessThan(150);
-    expect(await child).toMatchObject({ status: 0, stdout: '2\n' });
   });
 
   it('resolves wait() when there is something, at once if there is already', async () => {
@@ -347,7 +267,6 @@ describeKernel('a ring buffer', () => {
     }
     await expect(ring.wait()).rejects.toThrow(closed);
     expect(() => cursor.u8(0)).toThrow(RangeError);
-    expect(held().mappings).toBe(0);
   });
 
   it('may be closed from inside a loop and from inside consume()', async () => {
@@ -389,35 +308,23 @@ describeKernel('a ring buffer', () => {
     expect(seen).toBeGreaterThan(100);
   });
 
-  it('keeps neither descriptors nor mappings after break and close', async () => {
-    const before = held();
-    const ring = app.map('events', RingBuffer<Event>);
-    const open = held();
-    setTimeout(() => produce({ count: 1 }), 5);
-    for await (const _ of ring) {
-      // One more while it waits: the watcher's own.
-      expect(held().descriptors).toBe(open.descriptors + 1);
-      break;
-    }
-    expect(held()).toEqual(open);
-    ring.close();
-    expect(held()).toEqual(before);
-  });
-
   it('is created standalone, its size rounded up, and opened by its id', () => {
-    using ring = RingBuffer.create({ sizeBytes: 5000, value: u32, name: 'own' });
+    const { kernel } = place;
+    using ring = RingBuffer.create({ kernel, sizeBytes: 5000, value: u32, name: 'own' });
     expectTypeOf(ring).toEqualTypeOf<RingBuffer<number>>();
     expect([ring.sizeBytes, ring.name, ring.available()]).toEqual([8192, 'own', 0]);
-    using same = RingBuffer.openById(ring.info().id);
+    using same = RingBuffer.openById(ring.info().id, {}, { kernel });
     expect(same.sizeBytes).toBe(8192);
-    expect(() => RingBuffer.create({ sizeBytes: 0 })).toThrow(RangeError);
-    expect(() => RingBuffer.create({ sizeBytes: 4096, value: u32, decode: () => 1 })).toThrow(
-      /not by both/,
-    );
+    expect(() => RingBuffer.create({ kernel, sizeBytes: 0 })).toThrow(RangeError);
+    expect(() =>
+      RingBuffer.create({ kernel, sizeBytes: 4096, value: u32, decode: () => 1 }),
+    ).toThrow(/not by both/);
   });
 
   it('can be an inner map', () => {
+    const { kernel } = place;
     using outer = ArrayOfMaps.create({
+      kernel,
       maxEntries: 2,
       inner: { kind: RingBuffer, value: u64, sizeBytes: 65_536 },
     });
@@ -433,20 +340,120 @@ describeKernel('a ring buffer', () => {
   });
 
   it('refuses other kinds of map, and leaves nothing behind', () => {
-    const path = `${pins.path}/hash`;
-    using hash = HashMap.create({ key: u32, value: u32, maxEntries: 1 });
+    const { kernel } = place;
+    const path = `${place.directory}/hash`;
+    using hash = HashMap.create({ kernel, key: u32, value: u32, maxEntries: 1 });
     hash.pin(path);
-    const before = held();
-    expect(() => RingBuffer.openPinned(path)).toThrow(/is a hash; RingBuffer is for ringbuf/);
-    expect(() => app.map('events', HashMap)).toThrow(/is a ringbuf/);
-    expect(() => RingBuffer.openPinned(`${pins.path}/events`, {}, { access: 'read-only' })).toThrow(
-      /mmap failed with EACCES/,
+    const before = place.openDescriptors();
+    expect(() => RingBuffer.openPinned(path, {}, { kernel })).toThrow(
+      /is a hash; RingBuffer is for ringbuf/,
     );
+    expect(() => app.map('events', HashMap)).toThrow(/is a ringbuf/);
+    expect(() =>
+      RingBuffer.openPinned(`${place.directory}/events`, {}, { kernel, access: 'read-only' }),
+    ).toThrow(/mmap failed with EACCES/);
+    expect(place.openDescriptors()).toEqual(before);
+  });
+});
+
+describeKernel('a ring buffer of programs', () => {
+  const place = linuxPlace();
+  let app: LoadedObject;
+  let producer: RingProducer;
+
+  const produce = (request: RingRequest) => producer.produce(request);
+
+  beforeEach(() => {
+    ({ app, producer } = openRing(place));
+  });
+  afterEach(() => {
+    producer.close();
+    app.close();
+  });
+
+  it('passes over discarded records, and counts them', () => {
+    produce({ count: 10, discardEvery: 3 });
+    const ring = app.map('events', RingBuffer<Event>);
+    const numbers: bigint[] = [];
+    expect(ring.consume(({ number }) => numbers.push(number))).toBe(7);
+    expect(numbers).toEqual([0n, 1n, 3n, 4n, 6n, 7n, 9n]);
+    expect(ring.discarded).toBe(3);
+  });
+
+  it('is filled by another process while it is read', async () => {
+    const total = 50_000;
+    const ring = app.ringBuffer('events', { decode: (record) => record.number64(0) });
+    loadProgramPin(place.directory);
+    const child = runChild(`
+      const context = new Uint8Array(32);
+      const view = new DataView(context.buffer);
+      for (let sent = 0; sent < ${total}; ) {
+        view.setUint32(0, Math.min(1000, ${total} - sent), true);
+        view.setBigUint64(16, BigInt(sent), true);
+        sent += runProgram(${JSON.stringify(`${place.directory}/shared`)}, context);
+      }`);
+    let next = 0;
+    for await (const number of ring) {
+      if (number !== next) expect(number).toBe(next);
+      next += 1;
+      if (next === total) break;
+    }
+    expect(await child).toMatchObject({ status: 0, stderr: '' });
+    expect(ring.available()).toBe(0);
+  });
+
+  it('waits for a record that is being written, and keeps the order', async () => {
+    using holding = load(ObjectFile.open(fixturePath('run/ring-hold.bpf.o')), {
+      pinDirectory: place.directory,
+      pinAll: true,
+    });
+    output(
+      ...([
+        'bpftool',
+        'prog',
+        'load',
+        fixturePath('run/ring-hold.bpf.o'),
+        `${place.directory}/holder`,
+      ] as const),
+      ...(['map', 'name', 'held', 'pinned', `${place.directory}/held`] as const),
+    );
+    const ring = holding.ringBuffer('held', { value: u64 });
+    const child = runChild(`
+      const context = new Uint8Array(8);
+      new DataView(context.buffer).setBigUint64(0, 200_000_000n, true);
+      console.log(runProgram(${JSON.stringify(`${place.directory}/holder`)}, context));`);
+    while (ring.available() === 0) await delay(5);
+    expect([ring.available(), ring.ready(), ring.consume(() => {})]).toEqual([32, false, 0]);
+    const before = process.cpuUsage();
+    const values: bigint[] = [];
+    for await (const value of ring) {
+      values.push(value);
+      if (values.length === 2) break;
+    }
+    expect(values).toEqual([1n, 2n]);
+    // Not by asking all the time: polling says "readable" for as long as the record is there.
+    const { user, system } = process.cpuUsage(before);
+    expect((user + system) / 1000).toBeLessThan(150);
+    expect(await child).toMatchObject({ status: 0, stdout: '2\n' });
+  });
+
+  it('keeps neither descriptors nor mappings after break and close', async () => {
+    const before = held();
+    const ring = app.map('events', RingBuffer<Event>);
+    const open = held();
+    setTimeout(() => produce({ count: 1 }), 5);
+    for await (const _ of ring) {
+      // One more while it waits: the watcher's own.
+      expect(held().descriptors).toBe(open.descriptors + 1);
+      break;
+    }
+    expect(held()).toEqual(open);
+    ring.close();
     expect(held()).toEqual(before);
   });
 
   it('lets the process end when the loop is left, and while nothing waits', async () => {
-    const pin = JSON.stringify(`${pins.path}/events`);
+    const pin = JSON.stringify(`${place.directory}/events`);
     produce({ count: 2 });
     expect(
       await runChild(`
@@ -458,7 +465,7 @@ describeKernel('a ring buffer', () => {
   });
 
   it('keeps the process while a loop waits, and wakes it from another process', async () => {
-    const pin = JSON.stringify(`${pins.path}/events`);
+    const pin = JSON.stringify(`${place.directory}/events`);
     const child = startChild(`
       const ring = skep.RingBuffer.openPinned(${pin}, { value: skep.u64 });
       console.log('ready');
@@ -474,7 +481,7 @@ describeKernel('a ring buffer', () => {
   });
 
   it('frees an unreachable handle’s memory and watcher, and not that of a loop that waits', async () => {
-    const pin = JSON.stringify(`${pins.path}/events`);
+    const pin = JSON.stringify(`${place.directory}/events`);
     produce({ count: 1 });
     const { stdout, stderr } = await runChild(
       `
@@ -499,7 +506,7 @@ describeKernel('a ring buffer', () => {
         }
       })();
       await collect();
-      runProgram(${JSON.stringify(loadProgramPin(pins.path))}, Uint8Array.of(1, ...new Array(15).fill(0), 7, ...new Array(15).fill(0)));`,
+      runProgram(${JSON.stringify(loadProgramPin(place.directory))}, Uint8Array.of(1, ...new Array(15).fill(0), 7, ...new Array(15).fill(0)));`,
       '--expose-gc',
     );
     expect({ stdout, stderr }).toEqual({ stdout: '3 0 3 7n\n', stderr: '' });
@@ -514,19 +521,18 @@ function loadProgramPin(directory: string): string {
   return pin;
 }
 
-describeKernel('several ring buffers in one loop', () => {
-  const pins = pinDirectory();
-
+describeKernels('several ring buffers in one loop', (place) => {
   it('gives each record with its ring, takes turns, and waits for all of them', async () => {
+    const { kernel } = place;
     const open = (name: string) => {
-      const path = `${pins.path}/${name}`;
-      const ring = RingBuffer.create({ sizeBytes: 1 << 16, value: u64, name });
+      const path = `${place.directory}/${name}`;
+      const ring = RingBuffer.create({ kernel, sizeBytes: 1 << 16, value: u64, name });
       ring.pin(path);
-      return { ring, program: loadProgram('ring', pins.path, { events: path }) };
+      return { ring, producer: ringProducer(place, path) };
     };
     const [one, two] = [open('one'), open('two')];
-    const produce = ({ program }: typeof one, count: number, first: number) =>
-      program.run({ context: context({ count, first }) });
+    const produce = ({ producer }: typeof one, count: number, first: number) =>
+      producer.produce({ count, first });
     produce(one, 200, 0);
     produce(two, 100, 1000);
     const order: string[] = [];
@@ -544,9 +550,9 @@ describeKernel('several ring buffers in one loop', () => {
       Array.from({ length: 200 }, (_, index) => BigInt(index)),
     );
     expect(numbers.slice(-2)).toEqual([5000n, 6000n]);
-    for (const { ring, program } of [one, two]) {
+    for (const { ring, producer } of [one, two]) {
       ring.close();
-      program.close();
+      producer.close();
     }
   });
 });

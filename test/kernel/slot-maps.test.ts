@@ -1,20 +1,110 @@
-/** Arrays of programs and of cgroups on the running kernel. */
+/** Arrays of programs, on both kernels, and of cgroups, on the running one. */
 
 import { closeSync, openSync } from 'node:fs';
-import { expect, expectTypeOf, it } from 'vitest';
+import { describe, expect, expectTypeOf, it } from 'vitest';
+import { MemoryKernel } from '../../src/kernel/memory/memory-kernel.ts';
 import { load } from '../../src/loader/load.ts';
 import { CgroupArray } from '../../src/maps/cgroup-array.ts';
 import { ProgramArray } from '../../src/maps/program-array.ts';
 import { cgroupRoot, ownCgroup, withCgroup } from '../support/cgroups.ts';
 import { openFixture } from '../support/fixtures.ts';
 import { describeKernel, pinDirectory } from '../support/kernel.ts';
+import { describeKernels } from '../support/kernels.ts';
 import { loadProgram } from '../support/program.ts';
 import { hasProgram, output } from '../support/programs.ts';
 
 const CLOSED = expect.objectContaining({ code: 'ERR_SKEP_CLOSED' });
 const PACKET = new Uint8Array(60);
+/** `BPF_PROG_TYPE_XDP`. */
+const XDP = 6;
 
-describeKernel('a program array', () => {
+describeKernels('a program array', (place) => {
+  it('takes programs only, and says so', () => {
+    const { kernel } = place;
+    using stages = ProgramArray.create({ kernel, maxEntries: 2 });
+    expect(() => stages.set(0, stages)).toThrow(/EINVAL \(the descriptor is no program/);
+    expect(() => stages.set(0, 0x7fff_ffff)).toThrow(/EBADF \(the descriptor is not open\)/);
+    expect(() => stages.set(-1, 1)).toThrow(/expected u32/);
+    expect(() => stages.set(0, -1)).toThrow(
+      /expected the file descriptor of a program, .*; got -1/,
+    );
+    expect(() => stages.set(0, {} as never)).toThrow(/got an Object/);
+    expect(() => stages.set(0, '/sys/fs/bpf/x' as never)).toThrow(/got "\/sys/);
+    expect(stages.count()).toBe(0);
+  });
+
+  it('has those of its object, and is opened from its pin and by its id', () => {
+    const { kernel } = place;
+    using app = load(openFixture('types/prog_array'), { kernel });
+    const stages = app.map('prog_array_map', ProgramArray);
+    expectTypeOf(stages).toEqualTypeOf<ProgramArray>();
+    const path = `${place.directory}/stages`;
+    stages.pin(path);
+    using pinned = ProgramArray.openPinned(path, { kernel });
+    using byId = ProgramArray.openById(stages.info().id, { kernel });
+    expect([pinned.length, byId.length]).toEqual([stages.length, stages.length]);
+    expect(() => CgroupArray.openPinned(path, { kernel })).toThrow(
+      /is a prog_array; CgroupArray is for cgroup_array/,
+    );
+  });
+
+  it('refuses every call after close', () => {
+    const { kernel } = place;
+    const stages = ProgramArray.create({ kernel, maxEntries: 2 });
+    const walk = stages.entries();
+    stages.close();
+    const calls: Readonly<Record<string, () => unknown>> = {
+      length: () => stages.length,
+      get: () => stages.get(0),
+      has: () => stages.has(0),
+      set: () => stages.set(0, 1),
+      delete: () => stages.delete(0),
+      clear: () => stages.clear(),
+      count: () => stages.count(),
+      snapshot: () => stages.snapshot(),
+      keys: () => stages.keys().next(),
+      values: () => stages.values().next(),
+      'entries begun': () => walk.next(),
+    };
+    for (const [name, call] of Object.entries(calls)) {
+      expect(call, name).toThrow(CLOSED);
+    }
+  });
+});
+
+describe('a program array (memory)', () => {
+  it('tells the ids of its programs, and holds them', () => {
+    const kernel = new MemoryKernel();
+    using stages = ProgramArray.create({ kernel, maxEntries: 4 });
+    const fd = kernel.createProgram(XDP, 'second');
+    stages.set(3, fd).set(1, { fd });
+    kernel.close(fd);
+    const id = stages.get(1)!;
+    expect([stages.get(0), stages.has(0), stages.has(3)]).toEqual([undefined, false, true]);
+    expect([...stages]).toEqual([
+      [1, id],
+      [3, id],
+    ]);
+    expect([stages.delete(1), stages.delete(1), stages.count()]).toEqual([true, false, 1]);
+  });
+
+  it('is emptied when nobody in user space holds it', () => {
+    const kernel = new MemoryKernel();
+    const stages = ProgramArray.create({ kernel, maxEntries: 4 });
+    stages.pin('/sys/fs/bpf/stages');
+    const fd = kernel.createProgram(XDP);
+    stages.set(1, fd).close();
+    const pinned = ProgramArray.openPinned('/sys/fs/bpf/stages', { kernel });
+    expect(pinned.count()).toBe(1);
+    pinned.unpin();
+    pinned.close();
+    expect(kernel.mapIds()).toEqual([]);
+    kernel.close(fd);
+    expect(kernel.openDescriptors()).toEqual([]);
+  });
+});
+
+describeKernel('a program array of programs', () => {
   const pins = pinDirectory();
 
   it.skipIf(!hasProgram('bpftool'))('is where tail calls go', () => {
@@ -75,55 +165,6 @@ describeKernel('a program array', () => {
     expect([...stages.values()]).toEqual([id, id]);
     expect([stages.length, stages.count(), stages.clear(), stages.count()]).toEqual([4, 2, 2, 0]);
     expect(stages.delete(1)).toBe(false);
-  });
-
-  it('takes programs only, and says so', () => {
-    using stages = ProgramArray.create({ maxEntries: 2 });
-    expect(() => stages.set(0, stages)).toThrow(/EINVAL \(the descriptor is no program/);
-    expect(() => stages.set(0, 0x7fff_ffff)).toThrow(/EBADF \(the descriptor is not open\)/);
-    expect(() => stages.set(-1, 1)).toThrow(/expected u32/);
-    expect(() => stages.set(0, -1)).toThrow(
-      /expected the file descriptor of a program, .*; got -1/,
-    );
-    expect(() => stages.set(0, {} as never)).toThrow(/got an Object/);
-    expect(() => stages.set(0, '/sys/fs/bpf/x' as never)).toThrow(/got "\/sys/);
-    expect(stages.count()).toBe(0);
-  });
-
-  it('has those of its object, and is opened from its pin and by its id', () => {
-    using app = load(openFixture('types/prog_array'));
-    const stages = app.map('prog_array_map', ProgramArray);
-    expectTypeOf(stages).toEqualTypeOf<ProgramArray>();
-    const path = `${pins.path}/stages`;
-    stages.pin(path);
-    using pinned = ProgramArray.openPinned(path);
-    using byId = ProgramArray.openById(stages.info().id);
-    expect([pinned.length, byId.length]).toEqual([stages.length, stages.length]);
-    expect(() => CgroupArray.openPinned(path)).toThrow(
-      /is a prog_array; CgroupArray is for cgroup_array/,
-    );
-  });
-
-  it('refuses every call after close', () => {
-    const stages = ProgramArray.create({ maxEntries: 2 });
-    const walk = stages.entries();
-    stages.close();
-    const calls: Readonly<Record<string, () => unknown>> = {
-      length: () => stages.length,
-      get: () => stages.get(0),
-      has: () => stages.has(0),
-      set: () => stages.set(0, 1),
-      delete: () => stages.delete(0),
-      clear: () => stages.clear(),
-      count: () => stages.count(),
-      snapshot: () => stages.snapshot(),
-      keys: () => stages.keys().next(),
-      values: () => stages.values().next(),
-      'entries begun': () => walk.next(),
-    };
-    for (const [name, call] of Object.entries(calls)) {
-      expect(call, name).toThrow(CLOSED);
-    }
   });
 });
 

@@ -1,14 +1,13 @@
-/** Typed hashes and arrays on the running kernel. */
+/** Typed hashes and arrays, on both kernels. */
 
 import { expect, expectTypeOf, it } from 'vitest';
 import { text } from '../../src/codec/aggregates.ts';
 import { struct } from '../../src/codec/by-hand.ts';
 import { u8, u32, u64 } from '../../src/codec/numbers.ts';
-import { load } from '../../src/loader/load.ts';
 import { ArrayMap } from '../../src/maps/array-map.ts';
 import { HashMap } from '../../src/maps/hash-map.ts';
-import { openFixture } from '../support/fixtures.ts';
-import { describeKernel, pinDirectory } from '../support/kernel.ts';
+import { loadUnpinned } from '../support/fixtures.ts';
+import { describeKernels } from '../support/kernels.ts';
 
 interface Counters {
   readonly packets: bigint;
@@ -17,20 +16,10 @@ interface Counters {
   readonly last_seen: bigint;
 }
 
-/** An object's maps, none of them pinned. */
-function loadUnpinned(name: string) {
-  const object = openFixture(name);
-  const maps = Object.fromEntries(
-    [...object.maps.keys()].map((map) => [map, { pin: false as const }]),
-  );
-  return load(object, { maps });
-}
-
-describeKernel('a hash', () => {
-  const directory = pinDirectory();
-
+describeKernels('a hash', (place) => {
   it('follows Map', () => {
-    using map = HashMap.create({ key: u32, value: u64, maxEntries: 16, name: 'numbers' });
+    const { kernel } = place;
+    using map = HashMap.create({ kernel, key: u32, value: u64, maxEntries: 16, name: 'numbers' });
     expectTypeOf(map).toEqualTypeOf<HashMap<number, bigint>>();
     expect(map.set(1, 10n).set(2, 20n)).toBe(map);
     expect(map.get(1)).toBe(10n);
@@ -52,7 +41,8 @@ describeKernel('a hash', () => {
   });
 
   it('writes new or old keys only, if asked, and says when it is full', () => {
-    using map = HashMap.create({ key: u32, value: u8, maxEntries: 1 });
+    const { kernel } = place;
+    using map = HashMap.create({ kernel, key: u32, value: u8, maxEntries: 1 });
     expect(() => map.set(1, 1, { mode: 'exist' })).toThrow(/ENOENT/);
     map.set(1, 1, { mode: 'noexist' });
     expect(() => map.set(1, 2, { mode: 'noexist' })).toThrow(/EEXIST/);
@@ -61,14 +51,21 @@ describeKernel('a hash', () => {
   });
 
   it('writes nothing when a value does not fit', () => {
-    using map = HashMap.create({ key: u32, value: struct({ a: u8, b: u8 }), maxEntries: 4 });
+    const { kernel } = place;
+    using map = HashMap.create({
+      kernel,
+      key: u32,
+      value: struct({ a: u8, b: u8 }),
+      maxEntries: 4,
+    });
     expect(() => map.set(1, { a: 1, b: 256 })).toThrow(/^b: expected u8/);
     expect(() => map.set(-1, { a: 1, b: 2 })).toThrow(/expected u32/);
     expect(map.count()).toBe(0);
   });
 
   it.each([false, true])('walks over many entries, each once (lru: %s)', (lru) => {
-    using map = HashMap.create({ key: u32, value: u64, maxEntries: 20_000, lru });
+    const { kernel } = place;
+    using map = HashMap.create({ kernel, key: u32, value: u64, maxEntries: 20_000, lru });
     for (let key = 0; key < 5000; key += 1) {
       map.set(key, BigInt(key) * 2n);
     }
@@ -83,7 +80,8 @@ describeKernel('a hash', () => {
   });
 
   it('can lose entries while it is walked over', () => {
-    using map = HashMap.create({ key: u32, value: u32, maxEntries: 4096 });
+    const { kernel } = place;
+    using map = HashMap.create({ kernel, key: u32, value: u32, maxEntries: 4096 });
     for (let key = 0; key < 3000; key += 1) {
       map.set(key, key);
     }
@@ -96,7 +94,8 @@ describeKernel('a hash', () => {
   });
 
   it('has the values of its object, by BTF', () => {
-    using app = loadUnpinned('demo');
+    const { kernel } = place;
+    using app = loadUnpinned('demo', kernel);
     const flows = app.map('flows', HashMap);
     const key = {
       source: Uint8Array.of(10, 0, 0, 1),
@@ -115,7 +114,8 @@ describeKernel('a hash', () => {
   });
 
   it('has the types that the caller gives', () => {
-    using app = loadUnpinned('demo');
+    const { kernel } = place;
+    using app = loadUnpinned('demo', kernel);
     const flows = app.map('flows', HashMap<Record<string, unknown>, Counters>);
     expectTypeOf(flows.get).returns.toEqualTypeOf<Counters | undefined>();
     expectTypeOf(app.map('flows', HashMap)).toEqualTypeOf<HashMap<unknown, unknown>>();
@@ -125,34 +125,43 @@ describeKernel('a hash', () => {
   });
 
   it('is refused for another kind of map, or for types of another size', () => {
-    using app = loadUnpinned('demo');
+    const { kernel } = place;
+    using app = loadUnpinned('demo', kernel);
     expect(() => app.map('events', HashMap)).toThrow(
       /"events" is a ringbuf; HashMap is for hash or lru_hash/,
     );
     expect(() => app.map('flow', HashMap)).toThrow(/no map "flow"; it has .*flows/);
-    const path = `${directory.path}/numbers`;
-    using map = HashMap.create({ key: u32, value: u64, maxEntries: 1 });
+    const path = `${place.directory}/numbers`;
+    using map = HashMap.create({ kernel, key: u32, value: u64, maxEntries: 1 });
     map.pin(path);
-    expect(() => HashMap.openPinned(path, { key: u64, value: u64 })).toThrow(
+    expect(() => HashMap.openPinned(path, { key: u64, value: u64 }, { kernel })).toThrow(
       /keys have 4 bytes, but u64 has 8/,
     );
-    expect(() => ArrayMap.openPinned(path, { value: u64 })).toThrow(
+    expect(() => ArrayMap.openPinned(path, { value: u64 }, { kernel })).toThrow(
       /is a hash; ArrayMap is for array/,
     );
   });
 
   it('is opened from its pin', () => {
-    const path = `${directory.path}/numbers`;
-    using map = HashMap.create({ key: u32, value: text(8), maxEntries: 4, name: 'numbers' });
+    const { kernel } = place;
+    const path = `${place.directory}/numbers`;
+    using map = HashMap.create({
+      kernel,
+      key: u32,
+      value: text(8),
+      maxEntries: 4,
+      name: 'numbers',
+    });
     map.set(1, 'one');
     map.pin(path);
-    using again = HashMap.openPinned(path, { key: u32, value: text(8) });
+    using again = HashMap.openPinned(path, { key: u32, value: text(8) }, { kernel });
     expect(again.get(1)).toBe('one');
     expect([again.name, again.pinPath]).toEqual(['numbers', path]);
   });
 
   it('refuses every call after close', () => {
-    const map = HashMap.create({ key: u32, value: u64, maxEntries: 4 });
+    const { kernel } = place;
+    const map = HashMap.create({ kernel, key: u32, value: u64, maxEntries: 4 });
     const walk = map.entries();
     map.set(1, 1n);
     map.close();
@@ -175,9 +184,10 @@ describeKernel('a hash', () => {
   });
 });
 
-describeKernel('an array', () => {
+describeKernels('an array', (place) => {
   it('has all its entries from the start', () => {
-    using map = ArrayMap.create({ value: u64, maxEntries: 4 });
+    const { kernel } = place;
+    using map = ArrayMap.create({ kernel, value: u64, maxEntries: 4 });
     expect(map.length).toBe(4);
     expect(map.get(3)).toBe(0n);
     expect(map.get(4)).toBeUndefined();

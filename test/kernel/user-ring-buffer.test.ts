@@ -1,16 +1,15 @@
-/** User ring buffers on the running kernel, drained by programs. */
+/** User ring buffers on both kernels; on the running one drained by programs. */
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, expectTypeOf, it } from 'vitest';
 import { u32 } from '../../src/codec/numbers.ts';
 import { type LoadedObject, load } from '../../src/loader/load.ts';
 import { ObjectFile } from '../../src/loader/object-file.ts';
-import { Queue } from '../../src/maps/queue.ts';
 import { RingBuffer } from '../../src/maps/ring-buffer.ts';
 import { UserRingBuffer } from '../../src/maps/user-ring-buffer.ts';
 import { fixturePath } from '../support/fixtures.ts';
-import { describeKernel, pinDirectory } from '../support/kernel.ts';
-import { loadProgram, type TestProgram } from '../support/program.ts';
+import { describeKernels } from '../support/kernels.ts';
+import { type RingConsumer, ringConsumer } from '../support/user-rings.ts';
 
 interface Command {
   readonly number: number;
@@ -20,35 +19,21 @@ interface Command {
 
 const command = (number: number): Command => ({ number, kind: 1, rest: new Uint8Array(3) });
 
-describeKernel('a user ring buffer', () => {
-  const pins = pinDirectory();
+describeKernels('a user ring buffer', (place) => {
   let app: LoadedObject;
-  let program: TestProgram;
-  let seen: Queue<number>;
+  let consumer: RingConsumer;
 
-  /** Lets the program take records; what was in them. */
-  function drain(limit = 1 << 16): number[] {
-    const context = new Uint8Array(16);
-    new DataView(context.buffer).setBigUint64(0, BigInt(limit), true);
-    const count = program.run({ context });
-    const numbers = [...seen.drain()];
-    expect(numbers).toHaveLength(count);
-    return numbers;
-  }
+  /** Lets a program take records; what was in them. */
+  const drain = (limit?: number) => consumer.drain(limit);
 
   beforeEach(() => {
-    app = load(ObjectFile.open(fixturePath('run/user-ring.bpf.o')), {
-      pinDirectory: pins.path,
-      pinAll: true,
-    });
-    program = loadProgram('user-ring', pins.path, {
-      commands: `${pins.path}/commands`,
-      seen: `${pins.path}/seen`,
-    });
-    seen = app.map('seen', Queue<number>);
+    const { kernel, directory } = place;
+    const object = ObjectFile.open(fixturePath('run/user-ring.bpf.o'));
+    app = load(object, { kernel, pinDirectory: directory, pinAll: true });
+    consumer = ringConsumer(place, directory);
   });
   afterEach(() => {
-    program.close();
+    consumer.close();
     app.close();
   });
 
@@ -70,7 +55,11 @@ describeKernel('a user ring buffer', () => {
     });
     byType.push({ limit: 6n, flags: 0n });
     byType.close();
-    const raw = UserRingBuffer.openPinned(`${pins.path}/commands`);
+    const raw = UserRingBuffer.openPinned(
+      `${place.directory}/commands`,
+      {},
+      { kernel: place.kernel },
+    );
     expectTypeOf(raw).toEqualTypeOf<UserRingBuffer<Uint8Array>>();
     raw.push(Uint8Array.of(7, 0, 0, 0, 1, 2, 3));
     expect(() => raw.push('text' as never)).toThrow(TypeError);
@@ -99,7 +88,11 @@ describeKernel('a user ring buffer', () => {
   });
 
   it('loses and doubles nothing over many turns of the ring, with records of many lengths', () => {
-    using commands = UserRingBuffer.openPinned(`${pins.path}/commands`);
+    using commands = UserRingBuffer.openPinned(
+      `${place.directory}/commands`,
+      {},
+      { kernel: place.kernel },
+    );
     let sent = 0;
     const numbers: number[] = [];
     while (sent < 20_000) {
@@ -137,10 +130,7 @@ describeKernel('a user ring buffer', () => {
     const commands = app.map('commands', UserRingBuffer<Command>);
     const open = commands.reserve(8)!;
     commands.push(command(2));
-    const context = new Uint8Array(16);
-    new DataView(context.buffer).setBigUint64(0, 10n, true);
-    program.run({ context });
-    expect([...seen.drain()]).toEqual([]);
+    expect(drain(10)).toEqual([]);
     open.bytes.fill(0);
     open.submit();
     expect(drain()).toEqual([0, 2]);
@@ -210,11 +200,12 @@ describeKernel('a user ring buffer', () => {
   });
 
   it('is created standalone, and is no ring buffer', () => {
-    using own = UserRingBuffer.create({ sizeBytes: 5000, value: u32, name: 'own' });
+    const { kernel } = place;
+    using own = UserRingBuffer.create({ kernel, sizeBytes: 5000, value: u32, name: 'own' });
     expect([own.sizeBytes, own.push(1), own.pending()]).toEqual([8192, true, 16]);
-    using same = UserRingBuffer.openById(own.info().id);
+    using same = UserRingBuffer.openById(own.info().id, {}, { kernel });
     expect(same.pending()).toBe(16);
-    expect(() => RingBuffer.openById(own.info().id)).toThrow(
+    expect(() => RingBuffer.openById(own.info().id, {}, { kernel })).toThrow(
       /is a user_ringbuf; RingBuffer is for/,
     );
     expect(() => app.map('seen', UserRingBuffer)).toThrow(/UserRingBuffer is for user_ringbuf/);

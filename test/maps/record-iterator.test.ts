@@ -67,6 +67,19 @@ describe('an iterator over records', () => {
     expect(await results).toEqual([result(1), result(2), result(3)]);
   });
 
+  it('answers a request though the feed fails to end', async () => {
+    const feed = new FakeFeed();
+    feed.end = () => {
+      throw new Error('at the end');
+    };
+    const iterator = new RecordIterator(feed, undefined);
+    const request = iterator.next();
+    await turn();
+    expect(() => feed.push(13)).toThrow('at the end');
+    await expect(request).rejects.toThrow('13 is no value');
+    expect(await iterator.next()).toEqual(DONE);
+  });
+
   it('begins with the first request, and ends once', async () => {
     const feed = new FakeFeed();
     const iterator = new RecordIterator(feed, undefined);

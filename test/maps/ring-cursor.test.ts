@@ -162,6 +162,65 @@ describe('a cursor over a ring buffer', () => {
     expect([second.next(), second.u32(0), second.next()]).toEqual([true, 2, false]);
   });
 
+  it.each([
+    ['0', 0n],
+    ['2^31', 2n ** 31n - 2000n],
+    ['2^32', 2n ** 32n - 2000n],
+  ])(
+    'follows another reader, and never moves it backwards, where positions pass %s',
+    (_w, start) => {
+      const ring = new FakeRing(4096, start);
+      const idle = new RingCursor('ring', ring);
+      const other = new RingCursor('ring', ring);
+      const seen = new Set<number>();
+      let sent = 0;
+      let last = -1;
+      const take = (cursor: RingCursor) => {
+        if (!cursor.next()) return false;
+        last = cursor.u32(0);
+        expect(cursor.bytes()).toEqual(record(last, 4 + ((last * 7) % 200)));
+        seen.add(last);
+        return true;
+      };
+      for (let turn = 0; turn < 80; turn += 1) {
+        while (ring.submit(record(sent, 4 + ((sent * 7) % 200)))) sent += 1;
+        // One stops within a batch, standing on a record or not; the other goes on from there.
+        const [first, second] = turn % 2 === 0 ? [idle, other] : [other, idle];
+        for (let some = 0; some < turn % 7 && take(first); some += 1);
+        if (turn % 3 !== 0) first.release();
+        const before = ring.consumed;
+        for (let some = 0; some < 5 + (turn % 40) && take(second); some += 1);
+        second.release();
+        expect(ring.consumed >= before).toBe(true);
+        expect(first.available()).toBe(Number(ring.produced - ring.consumed));
+        expect(first.ready()).toBe(last < sent - 1);
+        if (take(first)) expect(last).toBe(seen.size - 1);
+        expect(ring.consumed >= before).toBe(true);
+      }
+      while (take(idle));
+      expect([seen.size, ring.consumed]).toEqual([sent, ring.produced]);
+    },
+  );
+
+  it('gives everything back behind which a record is not finished, and when it is closed', () => {
+    const ring = new FakeRing(4096, 0n);
+    const cursor = new RingCursor('ring', ring);
+    ring.submit(record(1, 8));
+    ring.reserve(record(2, 8))!(DISCARDED);
+    const finish = ring.reserve(record(3, 8))!;
+    expect([cursor.next(), cursor.next()]).toEqual([true, false]);
+    // Or the program that finishes it would wake nobody.
+    expect(ring.consumed).toBe(32n);
+    finish();
+    ring.submit(record(4, 8));
+    cursor.next();
+    cursor.close();
+    expect(ring.consumed).toBe(48n);
+    cursor.release();
+    expect(() => cursor.next()).toThrow(expect.objectContaining({ code: 'ERR_SKEP_CLOSED' }));
+    expect(() => cursor.available()).toThrow(expect.objectContaining({ code: 'ERR_SKEP_CLOSED' }));
+  });
+
   it('reads numbers of every size, and nothing outside of the record', () => {
     const ring = new FakeRing(4096, 0n);
     const cursor = new RingCursor('ring', ring);

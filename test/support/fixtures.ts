@@ -2,6 +2,8 @@
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import type { Kernel } from '../../src/kernel/kernel.ts';
+import { type LoadedObject, load } from '../../src/loader/load.ts';
 import { ObjectFile } from '../../src/loader/object-file.ts';
 
 const ROOT = fileURLToPath(new URL('../../fixtures/', import.meta.url));
@@ -19,6 +21,15 @@ export function fixtureBytes(name: string): Uint8Array {
 /** An object of fixtures/objects/, by its name without `.bpf.o`. */
 export function openFixture(name: string): ObjectFile {
   return ObjectFile.open(fixturePath(`objects/${name}.bpf.o`));
+}
+
+/** The maps of such an object in a kernel, none of them pinned. */
+export function loadUnpinned(name: string, kernel: Kernel): LoadedObject {
+  const object = openFixture(name);
+  const maps = Object.fromEntries(
+    [...object.maps.keys()].map((map) => [map, { pin: false as const }]),
+  );
+  return load(object, { kernel, maps });
 }
 
 /** A JSON file below fixtures/. */

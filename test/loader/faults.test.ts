@@ -1,0 +1,264 @@
+/**
+ * Every call that a load makes, and that handles make when they are opened, refused in turn: on both
+ * kernels nothing is left of what was begun.
+ */
+
+import { expect, it } from 'vitest';
+import { u32, u64 } from '../../src/codec/numbers.ts';
+import { SyscallError } from '../../src/errors.ts';
+import { type CallName, withFaults } from '../../src/kernel/faults.ts';
+import type { Kernel } from '../../src/kernel/kernel.ts';
+import { type LoadedObject, load } from '../../src/loader/load.ts';
+import { ObjectFile } from '../../src/loader/object-file.ts';
+import type { LoadOptions } from '../../src/loader/options.ts';
+import { ArrayOfMaps } from '../../src/maps/array-of-maps.ts';
+import { HashMap } from '../../src/maps/hash-map.ts';
+import { HashOfMaps } from '../../src/maps/hash-of-maps.ts';
+import { MappedArray } from '../../src/maps/mapped-array.ts';
+import { openMap } from '../../src/maps/open-map.ts';
+import { PerfEventArray } from '../../src/maps/perf-event-array.ts';
+import { Queue } from '../../src/maps/queue.ts';
+import { RawMap } from '../../src/maps/raw-map.ts';
+import { RingBuffer } from '../../src/maps/ring-buffer.ts';
+import { UserRingBuffer } from '../../src/maps/user-ring-buffer.ts';
+import { fixturePath, openFixture } from '../support/fixtures.ts';
+import { describeKernels, type Place } from '../support/kernels.ts';
+
+/** What a test may not leave behind. */
+function held(place: Place) {
+  return { descriptors: place.openDescriptors(), paths: place.paths() };
+}
+
+/** The outcome of each round: which call was refused, and whether the caller heard of it. */
+interface Round {
+  readonly method: CallName;
+  readonly thrown: unknown;
+}
+
+/**
+ * Does something again and again, and lets another call fail each time, until it makes no more calls.
+ * What it gives back is closed.
+ *
+ * @param begin calls `arm` first of all, or when it has prepared what is not to fail
+ */
+function failEachCall(
+  place: Place,
+  begin: (kernel: Kernel, arm: () => void) => Disposable,
+): Round[] {
+  const rounds: Round[] = [];
+  const before = held(place);
+  for (let failing = 1; ; failing += 1) {
+    const faulty = withFaults(place.kernel);
+    let thrown: unknown;
+    try {
+      begin(faulty.kernel, () => faulty.failCall(failing, 'EIO'))[Symbol.dispose]();
+    } catch (error) {
+      thrown = error;
+    }
+    const refused = faulty.calls.find(({ error }) => String(error).includes('EIO'));
+    if (refused === undefined) {
+      expect(thrown, 'what is done when no call fails').toBeUndefined();
+      return rounds;
+    }
+    rounds.push({ method: refused.method as CallName, thrown });
+    const what = `call ${failing}, ${refused.method}`;
+    if (thrown !== undefined) {
+      expect(thrown, what).toBeInstanceOf(SyscallError);
+      expect((thrown as SyscallError).errnoName, what).toBe('EIO');
+      expect(held(place), what).toEqual(before);
+    }
+    removeEverything(place, before.paths);
+    expect(held(place), what).toEqual(before);
+  }
+}
+
+/** What a load that went well has pinned goes, so that the next one begins where this one did. */
+function removeEverything(place: Place, but: readonly string[]): void {
+  const added = place.paths().filter((path) => !but.includes(path));
+  for (const path of added.reverse()) {
+    const full = path.startsWith('/') ? path : `${place.directory}/${path}`;
+    try {
+      place.kernel.unpin(full);
+    } catch {
+      place.kernel.removeDirectory(full);
+    }
+  }
+}
+
+/** Methods that were refused without an error: the load did without, or tried otherwise. */
+function tolerated(rounds: readonly Round[]): CallName[] {
+  const names = rounds.filter(({ thrown }) => thrown === undefined).map(({ method }) => method);
+  return [...new Set(names)].sort();
+}
+
+const programs = (name: string) => ObjectFile.open(fixturePath(`run/${name}.bpf.o`));
+
+/** What is loaded, by what there is to it. */
+const LOADS: readonly [string, () => ObjectFile, (directory: string) => LoadOptions][] = [
+  [
+    'maps in directories that are made for them',
+    () => openFixture('demo'),
+    (directory) => ({ pinDirectory: `${directory}/app/maps`, pinAll: true }),
+  ],
+  ['maps of maps', () => openFixture('nested/hash-of-maps'), () => ({})],
+  [
+    'maps of maps with pins',
+    () => openFixture('nested/pinned'),
+    (pinDirectory) => ({ pinDirectory }),
+  ],
+  ['data sections', () => openFixture('data/sections'), () => ({})],
+  [
+    'globals with initial values, at pins',
+    () => programs('globals'),
+    (directory) => ({
+      globals: { threshold: 8, runs: 5n },
+      maps: { '.rodata': { pin: `${directory}/r` }, '.data': { pin: `${directory}/d` } },
+    }),
+  ],
+];
+
+describeKernels('a load of which a call is refused', (place) => {
+  it.each(LOADS)('leaves nothing: %s', (_, object, options) => {
+    const rounds = failEachCall(place, (kernel, arm) => {
+      arm();
+      return load(object(), { ...options(place.directory), kernel });
+    });
+    expect(rounds.length).toBeGreaterThan(5);
+    // BTF, and a map that is refused with it, are tried in simpler forms.
+    for (const method of tolerated(rounds)) {
+      expect(['createMap', 'loadBtf']).toContain(method);
+    }
+  });
+
+  it.each(LOADS)('leaves what was pinned before: %s', (_, object, options) => {
+    const all = { ...options(place.directory), pinDirectory: place.directory, pinAll: true };
+    load(object(), { ...all, kernel: place.kernel }).close();
+    const rounds = failEachCall(place, (kernel, arm) => {
+      arm();
+      return load(object(), { ...all, kernel });
+    });
+    expect(rounds.length).toBeGreaterThan(1);
+  });
+});
+
+/** A handle of an object's map, by what it is. */
+const HANDLES: readonly [string, () => ObjectFile, (app: LoadedObject) => Disposable][] = [
+  ['a hash', () => openFixture('demo'), (app) => app.map('flows', HashMap)],
+  ['a map of maps', () => openFixture('demo'), (app) => app.map('tenants', HashOfMaps)],
+  [
+    'an inner map',
+    () => openFixture('demo'),
+    (app) => app.map('tenants', HashOfMaps<number, HashMap<number, bigint>>).get(1)!,
+  ],
+  [
+    'a new inner map',
+    () => openFixture('demo'),
+    (app) => app.map('tenants', HashOfMaps<number, HashMap<number, bigint>>).createInner(),
+  ],
+  ['a ring buffer', () => openFixture('demo'), (app) => app.map('events', RingBuffer)],
+  ['an array in memory', () => programs('globals'), (app) => app.map('counts', MappedArray)],
+  ['a user ring buffer', () => programs('user-ring'), (app) => app.userRingBuffer('commands')],
+  ['a perf event array', () => programs('perf'), (app) => app.perfEventArray('events')],
+];
+
+describeKernels('a handle of an object of which a call is refused', (place) => {
+  it.each(HANDLES)('leaves nothing when the object is closed: %s', (_, object, open) => {
+    const rounds = failEachCall(place, (kernel, arm) => {
+      using app = load(object(), { kernel, pinDirectory: place.directory });
+      for (const map of app.maps.values()) {
+        if (map.pinPath !== null) place.kernel.unpin(map.pinPath);
+      }
+      arm();
+      return open(app);
+    });
+    expect(rounds.length).toBeGreaterThan(0);
+  });
+});
+
+/** Maps without an object. */
+const STANDALONE: readonly [string, (kernel: Kernel) => Disposable][] = [
+  ['a hash', (kernel) => HashMap.create({ kernel, key: u32, value: u64, maxEntries: 4 })],
+  ['a queue', (kernel) => Queue.create({ kernel, value: u32, maxEntries: 4 })],
+  ['an array in memory', (kernel) => MappedArray.create({ kernel, value: u64, maxEntries: 4 })],
+  ['a ring buffer', (kernel) => RingBuffer.create({ kernel, sizeBytes: 4096 })],
+  ['a user ring buffer', (kernel) => UserRingBuffer.create({ kernel, sizeBytes: 4096 })],
+  ['a perf event array', (kernel) => PerfEventArray.create({ kernel })],
+  [
+    'a map of maps, filled',
+    (kernel) => {
+      const inner = { kind: HashMap, key: u32, value: u64, maxEntries: 4 };
+      using outer = ArrayOfMaps.create({ kernel, inner, maxEntries: 4 });
+      using one = outer.createInner();
+      outer.setAll([
+        [0, one],
+        [1, one],
+      ]);
+      return outer.get(1)!;
+    },
+  ],
+];
+
+/** Opens each pinned map of an object. */
+function failEachOpen(place: Place, open: (path: string, kernel: Kernel) => Disposable): void {
+  const { kernel, directory } = place;
+  using app = load(openFixture('demo'), { kernel, pinDirectory: directory, pinAll: true });
+  for (const [name, { pinPath }] of app.maps) {
+    if (pinPath !== null) {
+      const rounds = failEachCall(place, (each, arm) => {
+        arm();
+        return open(pinPath, each);
+      });
+      expect(rounds.length, name).toBeGreaterThan(0);
+    }
+  }
+}
+
+describeKernels('a map without an object of which a call is refused', (place) => {
+  it.each(STANDALONE)('leaves nothing when it is created: %s', (_, create) => {
+    const rounds = failEachCall(place, (kernel, arm) => {
+      arm();
+      return create(kernel);
+    });
+    expect(rounds.length).toBeGreaterThan(0);
+  });
+
+  it('leaves nothing when a raw one is opened from its pin', () => {
+    failEachOpen(place, (path, kernel) => RawMap.openPinned(path, { kernel }));
+  });
+
+  it('leaves nothing when one of any class is opened from its pin', () => {
+    failEachOpen(place, (path, kernel) => openMap(path, { kernel }));
+  });
+
+  it('leaves nothing when inner maps are opened or made by the types that the kernel keeps', () => {
+    const pinDirectory = place.directory;
+    using app = load(openFixture('demo'), { kernel: place.kernel, pinDirectory, pinAll: true });
+    const path = app.maps.get('tenants')!.pinPath!;
+    const key = new Uint8Array(4);
+    for (const use of ['get', 'createInner', 'values'] as const) {
+      const rounds = failEachCall(place, (kernel, arm) => {
+        arm();
+        using outer = HashOfMaps.openPinned(path, undefined, { kernel });
+        if (use === 'values') {
+          return outer.values().next().value!;
+        }
+        return use === 'get' ? outer.get(key)! : outer.createInner();
+      });
+      expect(rounds.length, use).toBeGreaterThan(2);
+    }
+  });
+
+  it('leaves nothing when it is opened by its id, with the types that the kernel keeps', () => {
+    using app = load(openFixture('demo'), {
+      kernel: place.kernel,
+      pinDirectory: place.directory,
+    });
+    for (const name of ['flows', 'tenants', 'events']) {
+      const { id } = app.maps.get(name)!.info();
+      failEachCall(place, (kernel, arm) => {
+        arm();
+        return openMap({ id }, { kernel });
+      });
+    }
+  });
+});
