@@ -64,6 +64,8 @@ export type Operation =
   | { readonly call: 'openPin'; readonly path: number; readonly access: PinAccess }
   | { readonly call: 'unpin' | 'makeDirectory' | 'removeDirectory' | 'kind'; readonly path: number }
   | { readonly call: 'openById'; readonly map: number }
+  /** Whether a map, of all that were ever made, is still there, and the BTF that it was made with. */
+  | { readonly call: 'lives'; readonly made: number }
   | { readonly call: 'mapMemory'; readonly map: number; readonly writable: boolean };
 
 /** Paths below the test's directory: places for pins, directories, and some that cannot be. */
@@ -221,6 +223,8 @@ const otherCall: fc.Arbitrary<Operation> = fc.oneof(
   }),
   fc.record({ call: call('unpin', 'makeDirectory', 'removeDirectory', 'kind'), path }),
   fc.record({ call: call('openById'), map }),
+  fc.record({ call: call('lives'), made: fc.nat(9) }),
+  fc.record({ call: call('close'), map }),
   fc.record({ call: call('mapMemory'), map, writable: fc.boolean() }),
 );
 

@@ -40,6 +40,8 @@ export class Subject {
   /** Numbers of maps by their ids. */
   readonly #numbers = new Map<number, number>();
   readonly #pinned = new Map<string, Handle>();
+  /** Ids of program arrays. */
+  readonly #unsafe = new Set<number>();
   readonly #btfBytes: Uint8Array;
   readonly #types: Btf;
   #btfFd: number | undefined;
@@ -103,11 +105,34 @@ export class Subject {
       case 'removeDirectory':
       case 'kind':
         return this.#doWithPath(operation);
+      case 'lives':
+        return this.#lives(operation.made);
       default: {
         const handle = this.#handle(operation.map);
         return handle === undefined ? 'no map' : this.#doWithMap(operation, handle);
       }
     }
+  }
+
+  /** What became of a map: by its id, without a descriptor of it. */
+  #lives(made: number): Outcome {
+    const ids = [...this.#numbers.keys()];
+    const id = ids[made % Math.max(ids.length, 1)];
+    if (id === undefined) {
+      return 'no map';
+    }
+    if (this.#unsafe.has(id)) {
+      // Opening one that is being emptied makes Linux forget a reference: it would never go.
+      return 'not asked';
+    }
+    let fd: number;
+    try {
+      fd = this.#kernel.openMapById(id);
+    } catch (error) {
+      return error instanceof SyscallError ? error.errnoName : String(error);
+    }
+    this.#kernel.close(fd);
+    return 'lives';
   }
 
   #handle(number: number): Handle | undefined {
@@ -131,7 +156,11 @@ export class Subject {
     });
     const number = this.#made;
     this.#made += 1;
-    this.#numbers.set(this.#kernel.mapInfo(fd).id, number);
+    const { id } = this.#kernel.mapInfo(fd);
+    this.#numbers.set(id, number);
+    if (operation.type === BPF_MAP_TYPE.PROG_ARRAY) {
+      this.#unsafe.add(id);
+    }
     this.#handles.push({ fd, attributes: operation, map: number });
     return 'created';
   }
