@@ -5,6 +5,7 @@
 
 import { ERRNO } from '../../uapi/errno.ts';
 import type { FileSystemKind } from '../kernel.ts';
+import { refused } from '../refused.ts';
 import type { KernelObject } from './objects.ts';
 
 const LONGEST_NAME = 255;
@@ -160,4 +161,31 @@ export class BpfFileSystem {
 function trimmed(path: string): string {
   const end = /\/+$/.exec(path)?.index;
   return end === undefined || end === 0 ? path : path.slice(0, end);
+}
+
+/** @throws TypeError for a path that no call takes */
+export function checkPath(path: string): void {
+  if (path.includes('\0')) {
+    throw new TypeError('a path cannot contain a NUL character');
+  }
+}
+
+/**
+ * What a call on files answers: false for the errno that a caller has to expect.
+ *
+ * @throws SyscallError for any other
+ */
+export function fileResult(
+  command: string,
+  path: string,
+  result: number,
+  expected: number,
+): boolean {
+  if (result === -expected) {
+    return false;
+  }
+  if (result < 0) {
+    throw refused(command, -result, path);
+  }
+  return true;
 }

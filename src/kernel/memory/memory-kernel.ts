@@ -29,6 +29,7 @@ import { refused } from '../refused.ts';
 import { accessOf, checkAttributes, checkName, hasMapType, movedBytes } from './create-rules.ts';
 import { Descriptors, describeMap } from './descriptors.ts';
 import { checkWritable, MemoryElements, type OpenMap } from './elements.ts';
+import { checkPath, fileResult } from './file-system.ts';
 import { innerMetaOf } from './inner-meta.ts';
 import { type Machine, type MachineOptions, newMachine } from './machine.ts';
 import { type BtfObject, type InnerMeta, MapObject } from './objects.ts';
@@ -126,7 +127,6 @@ export class MemoryKernel implements Kernel {
 
   /**
    * A program, so that there is something to put into program arrays. It does not run.
-   *
    * @param type `BPF_PROG_TYPE_*`
    * @returns a descriptor
    */
@@ -503,10 +503,10 @@ export class MemoryKernel implements Kernel {
 
   fileSystem(path: string): FileSystemKind {
     const kind = this.#machine.files.kind(path);
-    if (typeof kind === 'number') {
-      throw refused('statfs', -kind, path);
+    if (typeof kind !== 'number') {
+      return kind;
     }
-    return kind;
+    throw refused('statfs', -kind, path);
   }
 
   makeDirectory(path: string): boolean {
@@ -537,7 +537,7 @@ export class MemoryKernel implements Kernel {
     if (kernel !== undefined && (kernel as { readonly self?: unknown }).self !== this) {
       throw new TypeError('the handle is of another kernel, or of another process of this one');
     }
-    const object = this.#map(fd).map;
+    const { map: object } = this.#map(fd);
     return { map: object, store: object.store, what: describeMap(fd) };
   }
 
@@ -598,19 +598,3 @@ export class MemoryKernel implements Kernel {
 const ACCESSES: readonly PinAccess[] = ['read-write', 'read-only', 'write-only'];
 /** The machine that the options of a further process stand for. */
 const machines = new WeakMap<object, Machine>();
-
-function checkPath(path: string): void {
-  if (path.includes('\0')) {
-    throw new TypeError('a path cannot contain a NUL character');
-  }
-}
-
-function fileResult(command: string, path: string, result: number, expected: number): boolean {
-  if (result === -expected) {
-    return false;
-  }
-  if (result < 0) {
-    throw refused(command, -result, path);
-  }
-  return true;
-}
