@@ -75,8 +75,7 @@ export class EntryMap extends TypedMap<unknown, unknown> {
 
   /** Removes an entry; false if it is not there. */
   delete(key: unknown): boolean {
-    const fd = this.fd;
-    return this.kernel.delete(fd, this.writeKey(key));
+    return this.removeKey(key);
   }
 }
 
