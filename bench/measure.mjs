@@ -4,7 +4,12 @@
  *
  * A subject is called with `SAMPLES SAMPLE_MS WARM_UP_MS` and then its own arguments, and prints one
  * JSON document, a {@link Measurement}. All times are nanoseconds for one operation.
+ *
+ * With `SKEP_BENCH_TURNS` in the environment it prints a line `ready` before each sample and waits for
+ * a byte of input, so that the samples of several subjects alternate.
  */
+
+import { readSync, writeSync } from 'node:fs';
 
 /**
  * @typedef {object} Plan How long to measure.
@@ -139,10 +144,19 @@ async function measureBy(time, plan, between) {
   const iterations = Math.max(1, Math.round((plan.sampleMs * 1e6) / Math.max(fastest, 1)));
   const samplesNs = [];
   for (let sample = 0; sample < plan.samples; sample += 1) {
+    awaitTurn();
     await between?.();
     samplesNs.push((await time(iterations)) / iterations);
   }
   return { firstNs, iterations, samplesNs };
+}
+
+/** Lets other subjects measure until it is this one's turn. */
+function awaitTurn() {
+  if (process.env.SKEP_BENCH_TURNS !== undefined) {
+    writeSync(1, 'ready\n');
+    readSync(0, new Uint8Array(1));
+  }
 }
 
 /**
@@ -179,6 +193,16 @@ export function statistics(samples) {
     max: sorted[sorted.length - 1] ?? upper,
     count: sorted.length,
   };
+}
+
+/**
+ * How many times the time of `theirs` `ours` takes: the median over pairs of samples that were taken
+ * one after the other, which a machine that changes its speed does not distort.
+ * @param {readonly number[]} ours
+ * @param {readonly number[]} theirs as many
+ */
+export function pairedRatio(ours, theirs) {
+  return statistics(ours.map((ns, index) => ns / (theirs[index] ?? Number.NaN))).median;
 }
 
 /**

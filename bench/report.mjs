@@ -1,5 +1,7 @@
 /** What suites report: tables for people, verdicts on targets, and the samples for machines. */
 
+import { pairedRatio } from './measure.mjs';
+
 /** @import { Statistics } from './measure.mjs' */
 /** @import { Outcome } from './processes.mjs' */
 
@@ -113,7 +115,7 @@ function judgeRatio(title, comparison, peer) {
     return { cells: ['', '', ''], verdict: null };
   }
   const [our, their] = [outcomes.get(ours), outcomes.get(peer)];
-  const value = our && their ? our.warm.median / their.warm.median : null;
+  const value = our && their ? pairedRatio(our.samplesNs, their.samplesNs) : null;
   const shown = value === null ? '-' : `${digits(value)}x`;
   const { atMost } = wanted;
   if (atMost === null) {

@@ -134,7 +134,7 @@ async function main() {
   const pin = before.pinnedTo === null ? 'not pinned' : `pinned to processor ${before.pinnedTo}`;
   console.log(
     `Node.js ${before.node}, Linux ${before.kernel}, ${before.processors} x ${before.processor}, ${pin}.\n` +
-      `Medians and ranges of ${PASSES} passes of ${plan.samples} samples; ratios are of medians.\n`,
+      `Medians and ranges of ${PASSES} passes of ${plan.samples} samples; ratios are medians over pairs of samples.\n`,
   );
   /** @type {Verdict[]} */
   const verdicts = [];

@@ -45,7 +45,7 @@ export async function run(context) {
   const plan = { ...context.plan, samples: context.plan.samples * 2, sampleMs: 0 };
   for (const operation of OPERATIONS) {
     context.progress(`kernel-btf: ${operation.name}`);
-    const outcomes = runPasses(subjects(operation.mode), plan, context.passes);
+    const outcomes = await runPasses(subjects(operation.mode), plan, context.passes);
     checkSameIds(outcomes);
     comparisons.push({
       name: operation.name,
@@ -56,7 +56,7 @@ export async function run(context) {
     });
   }
   const { table, verdicts } = compare('kernel-btf', comparisons);
-  const held = heldBy(
+  const held = await heldBy(
     subjects('held').filter((subject) => subject.name !== LEAVING),
     context,
   );
@@ -136,12 +136,13 @@ function checkSameIds(outcomes) {
 /**
  * @param {readonly Subject[]} subjects
  * @param {Context} context
- * @returns {{ table: Table, notes: string[], facts: unknown }}
+ * @returns {Promise<{ table: Table, notes: string[], facts: unknown }>}
  */
-function heldBy(subjects, context) {
-  const facts = subjects.map((subject) => ({
-    name: subject.name,
-    ...runOnce(subject, { ...context.plan, samples: 0 }).facts,
+async function heldBy(subjects, context) {
+  const measured = await runOnce(subjects, { ...context.plan, samples: 0 });
+  const facts = subjects.map(({ name: subject }, index) => ({
+    name: subject,
+    ...measured[index]?.facts,
   }));
   /** @param {unknown} bytes */
   const kib = (bytes) => (typeof bytes === 'number' ? digits(bytes / 1024) : '-');

@@ -52,7 +52,7 @@ function isBytes(kind) {
 
 /**
  * @param {Context} context
- * @returns {Report}
+ * @returns {Report | Promise<Report>}
  */
 export function run(context) {
   const reason = whyNoMaps();

@@ -17,7 +17,7 @@ const AT_MOST = 0.1;
 
 /**
  * @param {Context} context
- * @returns {Report}
+ * @returns {Report | Promise<Report>}
  */
 export function run(context) {
   const object = manySlots(SLOTS);

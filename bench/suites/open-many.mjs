@@ -31,9 +31,9 @@ const FAMILIES = [
 
 /**
  * @param {Context} given
- * @returns {Report}
+ * @returns {Promise<Report>}
  */
-export function run(given) {
+export async function run(given) {
   const plan = { ...given.plan, sampleMs: given.plan.sampleMs * SAMPLE_FACTOR };
   const context = { ...given, plan };
   /** @type {string[]} */
@@ -54,7 +54,7 @@ export function run(given) {
     openings.push(...fixtures.map((file) => ({ input: fixture(file), atMost: null })));
     return compareOpening('open-many', openings, subjects, context, notes);
   }
-  const report = compareOpening('open-many', openings, subjects, context, notes);
+  const report = await compareOpening('open-many', openings, subjects, context, notes);
   const growth = FAMILIES.map(({ what, make }) => growthOf(what, make, report.outcomes));
   return {
     tables: [...report.tables, ...growth.map(({ table }) => table)],

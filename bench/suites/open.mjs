@@ -10,7 +10,7 @@ export const name = 'open';
 
 /**
  * @param {Context} context
- * @returns {Report}
+ * @returns {Report | Promise<Report>}
  */
 export function run(context) {
   const notes = [];

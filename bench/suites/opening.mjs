@@ -53,16 +53,16 @@ export function openSubjects(notes) {
  * @param {(input: Input, alone: boolean) => Subject[]} subjects
  * @param {Context} context
  * @param {readonly string[]} notes
- * @returns {Report & { outcomes: Map<string, ReadonlyMap<string, Outcome>> }}
+ * @returns {Promise<Report & { outcomes: Map<string, ReadonlyMap<string, Outcome>> }>}
  */
-export function compareOpening(title, openings, subjects, context, notes) {
+export async function compareOpening(title, openings, subjects, context, notes) {
   /** @type {Comparison[]} */
   const comparisons = [];
   /** @type {Map<string, ReadonlyMap<string, Outcome>>} */
   const outcomes = new Map();
   for (const { input, atMost, alone = false } of openings) {
     context.progress(`${title}: ${input.name}`);
-    const measured = runPasses(subjects(input, alone), context.plan, context.passes);
+    const measured = await runPasses(subjects(input, alone), context.plan, context.passes);
     checkSameFacts(input.name, measured);
     outcomes.set(input.name, measured);
     comparisons.push({

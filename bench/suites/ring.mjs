@@ -23,7 +23,7 @@ const READINGS = [
 
 /**
  * @param {Context} context
- * @returns {Report}
+ * @returns {Report | Promise<Report>}
  */
 export function run(context) {
   const reason =

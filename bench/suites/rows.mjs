@@ -25,15 +25,19 @@ import { compare } from '../report.mjs';
  * @param {Context} context
  * @param {readonly string[]} notes
  * @param {Unit} unit
- * @returns {Report}
+ * @returns {Promise<Report>}
  */
-export function reportRows(title, rows, context, notes, unit) {
+export async function reportRows(title, rows, context, notes, unit) {
   /** @type {Comparison[]} */
   const comparisons = [];
   for (const row of rows) {
     const { name, subjects, wanted, plan = {}, passes = 1, facts = ['sum'] } = row;
     context.progress(`${title}: ${name}`);
-    const outcomes = runPasses(subjects, { ...context.plan, ...plan }, context.passes * passes);
+    const outcomes = await runPasses(
+      subjects,
+      { ...context.plan, ...plan },
+      context.passes * passes,
+    );
     checkSameFacts(`${title}: ${name}`, outcomes, facts);
     comparisons.push({ name, outcomes, ours: subjects[0]?.name ?? '', ...wanted });
   }

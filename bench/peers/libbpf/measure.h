@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 #include <bpf/libbpf.h>
 
 /* How warming up ends; see bench/measure.mjs. */
@@ -80,6 +81,19 @@ static double mean_of_window(long (*operation)(void), double window_ns)
 	return count ? total / count : 0;
 }
 
+/* Lets other subjects measure until it is this one's turn; see bench/measure.mjs. */
+static void await_turn(void)
+{
+	char byte;
+
+	if (!getenv("SKEP_BENCH_TURNS"))
+		return;
+	printf("ready\n");
+	fflush(stdout);
+	if (read(0, &byte, 1) != 1)
+		fail("waiting for a turn");
+}
+
 static struct measurement measure(long (*operation)(void), struct plan plan)
 {
 	struct measurement out = { .count = plan.samples };
@@ -102,6 +116,7 @@ static struct measurement measure(long (*operation)(void), struct plan plan)
 	if (!out.samples_ns)
 		fail("allocating");
 	for (long sample = 0; sample < plan.samples; sample++) {
+		await_turn();
 		if (between)
 			between();
 		out.samples_ns[sample] = time_ns(operation, out.iterations) / out.iterations;
