@@ -132,6 +132,79 @@ struct {
  * @returns {MaybeInput}
  */
 export function realObject() {
+  const source = readFileSync(join(ROOT, 'bench/inputs/real.bpf.c'), 'utf8');
+  return compiledForKernel('real', source, { keepDwarf: true });
+}
+
+/** Members of structs that kernels have had for long, for programs to read. */
+const MEMBERS = [
+  ['task_struct', ['pid', 'tgid', 'flags', 'prio', 'static_prio', 'normal_prio', 'exit_code']],
+  ['task_struct', ['exit_signal', 'start_time', 'utime', 'stime', 'nvcsw', 'nivcsw', 'min_flt']],
+  ['mm_struct', ['start_code', 'end_code', 'start_data', 'end_data', 'start_brk', 'brk']],
+];
+
+/**
+ * Programs that read 20 members of the kernel's structs each, all by CO-RE.
+ * @param {number} count
+ * @returns {MaybeInput}
+ */
+export function manyCoreReads(count) {
+  const offsets = MEMBERS.flatMap(([struct, members]) =>
+    [members].flat().map((member) => `OFFSET(struct ${struct}, ${member})`),
+  );
+  const programs = numbers(count).map(
+    (number) => `
+SEC("socket") int program_${number}(void *context)
+{
+  volatile __u64 sum = ${Number(number)};
+  ${offsets.map((offset) => `sum += ${offset};`).join('\n  ')}
+  return sum;
+}`,
+  );
+  return compiledForKernel(`core-${count}`, `${CORE_PRELUDE}${programs.join('')}\n`);
+}
+
+/** Structs that kernels have had for long. */
+const ROOT_TYPES = `task_struct mm_struct file inode dentry super_block vm_area_struct page cred
+  signal_struct sighand_struct nsproxy files_struct fs_struct path qstr list_head hlist_node rb_node
+  sk_buff net_device sock socket net module kobject device bus_type class request_queue bio gendisk
+  block_device address_space pid timespec64 wait_queue_head work_struct timer_list mutex`.split(/\s+/);
+
+/**
+ * One program that asks for a type and its size of each of 40 types of the kernel.
+ * @returns {MaybeInput}
+ */
+export function manyRootTypes() {
+  const sums = ROOT_TYPES.map(
+    (type) => `sum += __builtin_preserve_type_info(*(struct ${type} *)0, 1);`,
+  );
+  const program = `
+SEC("socket") int program(void *context)
+{
+  volatile __u64 sum = 0;
+  ${sums.join('\n  ')}
+  return sum;
+}
+`;
+  return compiledForKernel('root-types', CORE_PRELUDE + program);
+}
+
+/** BPF_FIELD_BYTE_OFFSET is 0. */
+const CORE_PRELUDE = `
+#include VMLINUX_H
+#define SEC(name) __attribute__((section(name), used))
+#define OFFSET(type, member) __builtin_preserve_field_info(((type *)0)->member, 0)
+char LICENSE[] SEC("license") = "GPL";
+`;
+
+/**
+ * Compiles C that includes VMLINUX_H, the types of the running kernel.
+ * @param {string} name
+ * @param {string} source
+ * @param {{ keepDwarf?: boolean }} [how]
+ * @returns {MaybeInput}
+ */
+function compiledForKernel(name, source, how = {}) {
   const clang = findClang();
   const bpftool = findBpftool();
   if (clang === null || bpftool === null) {
@@ -144,13 +217,12 @@ export function realObject() {
       { maxBuffer: 1 << 28, stdio: ['ignore', 'pipe', 'pipe'] },
     );
     const header = buildOnce('vmlinux.h', [types], (output) => writeFileSync(output, types));
-    const source = readFileSync(join(ROOT, 'bench/inputs/real.bpf.c'), 'utf8');
     // The header's name contains its hash, so that the options stand for its contents too.
     const options = [
       `-DVMLINUX_H="${basename(header)}"`,
       `-D__TARGET_ARCH_${process.arch === 'x64' ? 'x86' : process.arch}`,
     ];
-    return compiled('real', source, { options, keepDwarf: true });
+    return compiled(name, source, { options, ...how });
   } catch (cause) {
     return { missing: `it cannot be built here: ${firstLine(cause)}` };
   }

@@ -64,17 +64,19 @@ export function readPlan(args) {
  * @param {Plan} plan
  * @param {() => void | Promise<void>} [between] runs before each sample, outside of the measured
  *   part: for releasing what the samples before it left behind, or making what they will use up
+ * @param {() => number} [excludedNs] how much time so far, within operations, is not to count
  * @returns {Promise<Omit<Measurement, 'facts'>>}
  */
-export async function measure(operation, plan, between) {
+export async function measure(operation, plan, between, excludedNs = () => 0) {
   let sink = 0;
   /** @param {number} iterations */
   const time = (iterations) => {
+    const excluded = excludedNs();
     const start = process.hrtime.bigint();
     for (let done = 0; done < iterations; done += 1) {
       sink += operation();
     }
-    return Number(process.hrtime.bigint() - start);
+    return Number(process.hrtime.bigint() - start) - (excludedNs() - excluded);
   };
   const measurement = await measureBy(time, plan, between);
   checkSink(sink);

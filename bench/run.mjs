@@ -21,6 +21,7 @@ import * as mapsOfMaps from './suites/maps-of-maps.mjs';
 import * as memory from './suites/memory.mjs';
 import * as open from './suites/open.mjs';
 import * as openMany from './suites/open-many.mjs';
+import * as programs from './suites/programs.mjs';
 import * as ring from './suites/ring.mjs';
 import { BUILD, findCc, findClang, ROOT, versionOf } from './toolchain.mjs';
 
@@ -37,7 +38,7 @@ import { BUILD, findCc, findClang, ROOT, versionOf } from './toolchain.mjs';
 /** @typedef {{ name: string, run: (context: Context) => Report | Promise<Report> }} Suite */
 
 /** @type {readonly Suite[]} */
-const SUITES = [open, openMany, kernelBtf, inspect, mapOps, mapsOfMaps, memory, ring];
+const SUITES = [open, openMany, kernelBtf, inspect, mapOps, mapsOfMaps, memory, programs, ring];
 
 const PASSES = 3;
 const FULL = { samples: 11, sampleMs: 20, warmUpMs: 500 };

@@ -13,7 +13,7 @@ const HEADERS = ['measure.h', 'entries.h'];
 
 /**
  * Builds one of the programs.
- * @param {'open' | 'kernel-btf' | 'map-ops' | 'memory' | 'ring' | 'load'} program
+ * @param {'open' | 'kernel-btf' | 'map-ops' | 'memory' | 'ring' | 'load' | 'programs'} program
  * @returns {{ path: string, version: string } | { missing: string }} its path, or why there is none
  */
 export function buildLibbpf(program) {

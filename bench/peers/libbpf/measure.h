@@ -6,6 +6,7 @@
 #ifndef MEASURE_H
 #define MEASURE_H
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,13 +52,17 @@ static double now_ns(void)
 	return now.tv_sec * 1e9 + now.tv_nsec;
 }
 
+/* Time within an operation that is not to count. */
+static double excluded_ns;
+
 static double time_ns(long (*operation)(void), long iterations)
 {
+	double excluded = excluded_ns;
 	double start = now_ns();
 
 	for (long done = 0; done < iterations; done++)
 		sink += operation();
-	return now_ns() - start;
+	return now_ns() - start - (excluded_ns - excluded);
 }
 
 static struct plan read_plan(int argc, char **argv)
