@@ -10,7 +10,7 @@ import { readFileSync } from 'node:fs';
 import { measure, readPlan } from '../measure.mjs';
 import { library } from './library.mjs';
 
-const NATIVE = new URL('../../dist/kernel/native.js', import.meta.url);
+const MEMORY = new URL('../../dist/kernel/linux-memory.js', import.meta.url);
 
 const { plan, rest } = readPlan(process.argv.slice(2));
 const [path = '', mode = ''] = rest;
@@ -18,13 +18,12 @@ const bytes = new Uint8Array(readFileSync(path));
 const { load, ObjectFile } = await library();
 let excluded = 0;
 if (mode === 'outside') {
-  /** @type {typeof import('../../src/kernel/native.ts')} */
-  const { loadNative } = await import(NATIVE.href);
-  const native = loadNative();
-  const call = native.bpf;
-  native.bpf = (command, attributes, size) => {
+  /** @type {typeof import('../../src/kernel/linux-memory.ts')} */
+  const { AttributeBlock } = await import(MEMORY.href);
+  const { call } = AttributeBlock.prototype;
+  AttributeBlock.prototype.call = function timed(command, size) {
     const start = process.hrtime.bigint();
-    const result = call(command, attributes, size);
+    const result = call.call(this, command, size);
     excluded += Number(process.hrtime.bigint() - start);
     return result;
   };
