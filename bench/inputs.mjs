@@ -168,7 +168,9 @@ SEC("socket") int program_${number}(void *context)
 const ROOT_TYPES = `task_struct mm_struct file inode dentry super_block vm_area_struct page cred
   signal_struct sighand_struct nsproxy files_struct fs_struct path qstr list_head hlist_node rb_node
   sk_buff net_device sock socket net module kobject device bus_type class request_queue bio gendisk
-  block_device address_space pid timespec64 wait_queue_head work_struct timer_list mutex`.split(/\s+/);
+  block_device address_space pid timespec64 wait_queue_head work_struct timer_list mutex`.split(
+  /\s+/,
+);
 
 /**
  * One program that asks for a type and its size of each of 40 types of the kernel.

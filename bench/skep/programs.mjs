@@ -21,6 +21,11 @@ if (mode === 'outside') {
   /** @type {typeof import('../../src/kernel/linux-memory.ts')} */
   const { AttributeBlock } = await import(MEMORY.href);
   const { call } = AttributeBlock.prototype;
+  /**
+   * @this {InstanceType<typeof AttributeBlock>}
+   * @param {number} command
+   * @param {number} size
+   */
   AttributeBlock.prototype.call = function timed(command, size) {
     const start = process.hrtime.bigint();
     const result = call.call(this, command, size);
