@@ -40,6 +40,7 @@ export function encodeForKernel(
   for (const section of object.elf.sections) {
     sections.set(section.name, section);
   }
+  const hidden = hiddenFunctions(object);
   for (let id = 1; id < btf.typeCount; id += 1) {
     switch (btf.kindOf(id)) {
       case BTF_KIND.PTR:
@@ -47,7 +48,7 @@ export function encodeForKernel(
         writer.set(id, 0, 0);
         break;
       case BTF_KIND.FUNC:
-        defineFunction(writer, id);
+        defineFunction(writer, id, hidden);
         break;
       case BTF_KIND.DATASEC:
         defineSection(writer, object, sections, id);
@@ -72,6 +73,12 @@ function replaceNewer(writer: BtfWriter, id: number): void {
     case BTF_KIND.FUNC:
       // Global functions: 5.6.
       writer.set(id, 1, kindInfo(BTF_KIND.FUNC, LINKAGE_STATIC));
+      break;
+    case BTF_KIND.DATASEC:
+      // Names that start with `?` (struct_ops that are optional): 6.9.
+      if (writer.btf.nameOf(id).startsWith('?')) {
+        writer.set(id, 0, writer.placeholderName());
+      }
       break;
     case BTF_KIND.FLOAT:
       // 5.13. A struct without members has the size all the same.
@@ -109,12 +116,33 @@ function kindInfo(kind: number, count: number): number {
   return kind * 2 ** 24 + count;
 }
 
+/**
+ * Functions of `.text` that other objects cannot see. The kernel verifies global functions by
+ * themselves, for any arguments; these are verified where they are called, as static ones (libbpf's
+ * `mark_btf_static`).
+ */
+function hiddenFunctions({ elf, symbols }: ObjectFile): ReadonlySet<string> {
+  const text = elf.sections.find(({ name }) => name === '.text');
+  const hidden = new Set<string>();
+  for (const symbol of text === undefined ? [] : (symbols[text.index] ?? [])) {
+    const visibility = elf.symbols.visibility(symbol);
+    const isHidden = visibility === STV.HIDDEN || visibility === STV.INTERNAL;
+    if (isHidden && elf.symbols.type(symbol) === STT.FUNC) {
+      hidden.add(elf.symbols.name(symbol));
+    }
+  }
+  return hidden;
+}
+
 /** Functions are static or global; with named parameters. */
-function defineFunction(writer: BtfWriter, id: number): void {
+function defineFunction(writer: BtfWriter, id: number, hidden: ReadonlySet<string>): void {
   const { btf } = writer;
   const info = writer.get(id, 1);
-  if ((info & VLEN_MASK) === LINKAGE_EXTERN) {
+  const linkage = info & VLEN_MASK;
+  if (linkage === LINKAGE_EXTERN) {
     writer.set(id, 1, (info & ~VLEN_MASK) | LINKAGE_GLOBAL);
+  } else if (linkage === LINKAGE_GLOBAL && hidden.size > 0 && hidden.has(btf.nameOf(id))) {
+    writer.set(id, 1, (info & ~VLEN_MASK) | LINKAGE_STATIC);
   }
   const prototype = btf.sizeOrType(id);
   const parameters = writer.get(prototype, 1) & VLEN_MASK;

@@ -38,6 +38,14 @@ export type {
   BtfVoid,
   BtfWrapper,
 } from './btf/types.ts';
+export { applyCore, POISON_HELPER } from './core/apply.ts';
+export {
+  type CoreAccess,
+  type CoreCandidate,
+  CoreResolver,
+  type CoreResult,
+  type CoreTarget,
+} from './core/resolve.ts';
 export type { DataSection, DataVariable } from './data.ts';
 export type { ByteOrder, ElfFile, ElfRelocation, ElfSection, ElfSymbols } from './elf.ts';
 export {

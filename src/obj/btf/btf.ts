@@ -70,13 +70,30 @@ const VOID: BtfType = { kind: 'void', id: 0, name: '' };
 /**
  * The types of one BTF blob. Type ids are small integers from 1; 0 is void. The table keeps a view
  * of the bytes where byte order and alignment allow it, so they must not change while it is used.
+ *
+ * The BTF of a kernel module is split: its ids and string offsets go on where those of its base, the
+ * kernel's, end. Such a table answers for the types of its base too.
  */
 export class Btf {
   readonly littleEndian: boolean;
   /** Number of types, void included: valid ids are below it. */
   readonly typeCount: number;
-  /** @internal */
+  /** What this table is split from; undefined for one that stands alone. */
+  readonly base: Btf | undefined;
+  /** Lower ids are the base's; 0 for a table that stands alone, as void is its own. */
+  readonly firstId: number;
+  /**
+   * The table's own strings; the first of them has the offset {@link stringsStart}.
+   *
+   * @internal
+   */
   readonly strings: StringTable;
+  /**
+   * Lower offsets of strings are the base's; 0 for a table that stands alone.
+   *
+   * @internal
+   */
+  readonly stringsStart: number;
   /**
    * The type section as words in the host's byte order; everything in it is 32-bit. May be a
    * mapping that must not be written to.
@@ -85,7 +102,7 @@ export class Btf {
    */
   readonly words: Uint32Array;
   /**
-   * Index of the first word of each type in {@link words}.
+   * Index of the first word of each type in {@link words}, by id less {@link firstId}.
    *
    * @internal
    */
@@ -94,16 +111,19 @@ export class Btf {
   #decoded: Map<number, BtfType> | undefined;
   #names: NameIndex | undefined;
 
-  private constructor(bytes: Uint8Array, section: string) {
+  private constructor(bytes: Uint8Array, section: string, base: Btf | undefined) {
     this.#section = section;
-    const header = readHeader(bytes, section);
+    const header = readHeader(bytes, section, base !== undefined);
     this.littleEndian = header.littleEndian;
+    this.base = base;
+    this.firstId = base === undefined ? 0 : base.typeCount;
+    this.stringsStart = base === undefined ? 0 : base.stringsStart + base.strings.bytes.length;
     this.words = readWords(bytes, header);
     this.strings = new StringTable(
       bytes.subarray(header.stringsStart, header.stringsStart + header.stringsBytes),
     );
     this.starts = this.#indexTypes();
-    this.typeCount = this.starts.length;
+    this.typeCount = this.firstId + this.starts.length;
   }
 
   /**
@@ -111,24 +131,34 @@ export class Btf {
    * reference in it checked as well; types that are decoded are checked in any case.
    *
    * @param section how errors call the place the bytes come from
+   * @param base what the blob is split from: the kernel's table for that of a module
    * @throws ObjectError `ERR_SKEP_BTF`
    */
-  static parse(bytes: Uint8Array, section = '.BTF'): Btf {
-    return new Btf(bytes, section);
+  static parse(bytes: Uint8Array, section = '.BTF', base?: Btf): Btf {
+    return new Btf(bytes, section, base);
   }
 
   /** The number (`BTF_KIND_*`) of a type's kind; 0 for void. */
   kindOf(id: number): number {
+    if (id < this.firstId) {
+      return this.base!.kindOf(id);
+    }
     return id === 0 ? 0 : (this.words[this.#start(id) + 1]! >>> 24) & 0x7f;
   }
 
   /** A type's third word, raw: its size in bytes or the id that it refers to, by kind. */
   sizeOrType(id: number): number {
+    if (id < this.firstId) {
+      return this.base!.sizeOrType(id);
+    }
     return id === 0 ? 0 : this.words[this.#start(id) + 2]!;
   }
 
   /** How many members, values or entries a type has (`vlen`). */
   entriesOf(id: number): number {
+    if (id < this.firstId) {
+      return this.base!.entriesOf(id);
+    }
     return id === 0 ? 0 : this.words[this.#start(id) + 1]! & 0xffffff;
   }
 
@@ -139,6 +169,11 @@ export class Btf {
    * @param recent kept by the caller from struct to struct
    */
   readMember(id: number, index: number, recent: MemberNames, into: MutableMember): void {
+    if (id < this.firstId) {
+      // Offsets of names are the same in both.
+      this.base!.readMember(id, index, recent, into);
+      return;
+    }
     const at = this.#start(id) + COMMON_WORDS + index * 3;
     const { words } = this;
     const nameOffset = words[at]!;
@@ -155,26 +190,42 @@ export class Btf {
 
   /** The linkage of a variable as stored: 0 static, 1 global, 2 extern. */
   linkageOf(id: number): number {
-    return this.words[this.#start(id) + COMMON_WORDS]!;
+    return this.detailOf(id);
+  }
+
+  /** The word behind a type's common three, raw: what it says depends on the kind. */
+  detailOf(id: number): number {
+    return id < this.firstId
+      ? this.base!.detailOf(id)
+      : this.words[this.#start(id) + COMMON_WORDS]!;
   }
 
   /** The id of a variable that a `datasec` lists. */
   listedType(id: number, index: number): number {
+    if (id < this.firstId) {
+      return this.base!.listedType(id, index);
+    }
     return this.words[this.#start(id) + COMMON_WORDS + index * 3]!;
   }
 
   /** The length of an array type; undefined for any other type. */
   arrayLength(id: number): number | undefined {
+    if (id < this.firstId) {
+      return this.base!.arrayLength(id);
+    }
     return this.kindOf(id) === BTF_KIND.ARRAY ? this.words[this.#start(id) + 5] : undefined;
   }
 
   /** The id of an array type's elements. */
   arrayElement(id: number): number {
-    return this.words[this.#start(id) + COMMON_WORDS]!;
+    return this.detailOf(id);
   }
 
   /** A type's name, '' if it has none. */
   nameOf(id: number): string {
+    if (id < this.firstId) {
+      return this.base!.nameOf(id);
+    }
     return id === 0 ? '' : this.string(this.words[this.#start(id)]!);
   }
 
@@ -185,6 +236,9 @@ export class Btf {
    *   that does not exist
    */
   type(id: number): BtfType {
+    if (id < this.firstId) {
+      return this.base!.type(id);
+    }
     if (id === 0) {
       return VOID;
     }
@@ -199,6 +253,9 @@ export class Btf {
 
   /** Like {@link Btf.type}, without keeping what was decoded: for types that are read once. */
   decode(id: number): BtfType {
+    if (id < this.firstId) {
+      return this.base!.decode(id);
+    }
     return id === 0 ? VOID : (this.#decoded?.get(id) ?? decodeType(this, id, this.#start(id)));
   }
 
@@ -207,6 +264,10 @@ export class Btf {
    * The first call hashes all names (6 ms for a kernel); each further call is a hash look-up.
    */
   find(name: string, kind?: BtfKindName): number {
+    const found = this.base?.find(name, kind) ?? 0;
+    if (found !== 0) {
+      return found;
+    }
     this.#names ??= new NameIndex(this);
     return this.#names.find(encodeText(name), kind === undefined ? 0 : kindNumber(kind));
   }
@@ -214,9 +275,9 @@ export class Btf {
   /** The ids of all types of a kind, in order. Looks at every type. */
   idsOfKind(kind: BtfKindName): number[] {
     const wanted = kindNumber(kind);
-    const out: number[] = [];
-    for (let id = 1; id < this.typeCount; id += 1) {
-      if (((this.words[this.starts[id]! + 1]! >>> 24) & 0x7f) === wanted) {
+    const out = this.base?.idsOfKind(kind) ?? [];
+    for (let id = Math.max(this.firstId, 1); id < this.typeCount; id += 1) {
+      if (((this.words[this.starts[id - this.firstId]! + 1]! >>> 24) & 0x7f) === wanted) {
         out.push(id);
       }
     }
@@ -228,10 +289,13 @@ export class Btf {
     if (offset === 0) {
       return '';
     }
-    const text = this.strings.at(offset);
+    if (offset < this.stringsStart) {
+      return this.base!.string(offset);
+    }
+    const text = this.strings.at(offset - this.stringsStart);
     if (text === undefined) {
       throw this.error(
-        `there is no string at offset ${offset} (${this.strings.bytes.length} bytes)`,
+        `there is no string at offset ${offset} (${this.stringsStart + this.strings.bytes.length} bytes)`,
       );
     }
     return text;
@@ -243,7 +307,7 @@ export class Btf {
   }
 
   #start(id: number): number {
-    const start = this.starts[id];
+    const start = this.starts[id - this.firstId];
     if (start === undefined || id === 0) {
       throw this.error(`there is no type [${id}]; ids end at ${this.typeCount - 1}`);
     }
@@ -259,24 +323,29 @@ export class Btf {
     const first = isShared ? takeShared(most) : 0;
     const starts = isShared ? shared : new Uint32Array(most);
     starts[first] = 0;
-    let count = 1;
+    // Void is the first type of a table that stands alone.
+    let count = this.firstId === 0 ? 1 : 0;
     let at = 0;
     while (at < end) {
       if (at + COMMON_WORDS > end) {
-        throw this.error(`type [${count}] is cut off at the end of the type section`);
+        throw this.error(
+          `type [${this.firstId + count}] is cut off at the end of the type section`,
+        );
       }
       const info = words[at + 1]!;
       const kind = (info >>> 24) & 0x7f;
       const each = WORDS_EACH[kind]!;
       if (each === NO_KIND) {
-        throw this.error(`type [${count}] has the unknown kind ${kind}`);
+        throw this.error(`type [${this.firstId + count}] has the unknown kind ${kind}`);
       }
       starts[first + count] = at;
       count += 1;
       at += COMMON_WORDS + FIXED_WORDS[kind]! + each * (info & 0xffffff);
     }
     if (at !== end) {
-      throw this.error(`type [${count - 1}] reaches behind the end of the type section`);
+      throw this.error(
+        `type [${this.firstId + count - 1}] reaches behind the end of the type section`,
+      );
     }
     if (!isShared) {
       return starts.slice(0, count);
@@ -339,8 +408,11 @@ interface Header {
   readonly stringsBytes: number;
 }
 
-/** Reads and checks `struct btf_header`; the rules are those of libbpf's `btf_parse_hdr`. */
-function readHeader(bytes: Uint8Array, section: string): Header {
+/**
+ * Reads and checks `struct btf_header`; the rules are those of libbpf's `btf_parse_hdr` and
+ * `btf_parse_str_sec`. The strings of split BTF need not start with the empty one, or be there at all.
+ */
+function readHeader(bytes: Uint8Array, section: string, isSplit: boolean): Header {
   if (bytes.length < HEADER_BYTES) {
     throw btfError(section, `${bytes.length} bytes are fewer than a BTF header (${HEADER_BYTES})`);
   }
@@ -379,10 +451,12 @@ function readHeader(bytes: Uint8Array, section: string): Header {
   if (typesOffset % 4 !== 0 || typesBytes % 4 !== 0) {
     throw btfError(section, 'the type section is not aligned to 4 bytes');
   }
+  const hasNone = stringsBytes === 0 && isSplit;
   if (
-    stringsBytes === 0 ||
-    bytes[stringsStart] !== 0 ||
-    bytes[stringsStart + stringsBytes - 1] !== 0
+    !hasNone &&
+    (stringsBytes === 0 ||
+      (bytes[stringsStart] !== 0 && !isSplit) ||
+      bytes[stringsStart + stringsBytes - 1] !== 0)
   ) {
     throw btfError(section, 'the string section does not start and end with a NUL');
   }

@@ -41,12 +41,16 @@ for (const [kind, words, name, type] of [
   ENTRY_TYPE[kind] = type;
 }
 
-/** @throws ObjectError `ERR_SKEP_BTF` naming the first type that refers to what is not there */
+/**
+ * Of split BTF, what is its own; its base is not looked at.
+ *
+ * @throws ObjectError `ERR_SKEP_BTF` naming the first type that refers to what is not there
+ */
 export function checkBtf(btf: Btf): void {
-  const { words, starts, typeCount } = btf;
-  const stringBytes = btf.strings.bytes.length;
-  for (let id = 1; id < typeCount; id += 1) {
-    const at = starts[id]!;
+  const { words, starts, typeCount, firstId } = btf;
+  const stringBytes = stringsEnd(btf);
+  for (let id = Math.max(firstId, 1); id < typeCount; id += 1) {
+    const at = starts[id - firstId]!;
     const info = words[at + 1]!;
     const kind = (info >>> 24) & 0x7f;
     if (words[at]! >= stringBytes) {
@@ -73,7 +77,7 @@ function checkEntries(btf: Btf, id: number, kind: number, start: number, count: 
   const each = ENTRY_WORDS[kind]!;
   const name = ENTRY_NAME[kind]!;
   const type = ENTRY_TYPE[kind]!;
-  const stringBytes = btf.strings.bytes.length;
+  const stringBytes = stringsEnd(btf);
   for (let at = start; at < start + count * each; at += each) {
     if (name !== -1 && words[at + name]! >= stringBytes) {
       throw badName(btf, id, words[at + name]!);
@@ -84,9 +88,14 @@ function checkEntries(btf: Btf, id: number, kind: number, start: number, count: 
   }
 }
 
+/** The first offset behind all strings. */
+function stringsEnd(btf: Btf): number {
+  return btf.stringsStart + btf.strings.bytes.length;
+}
+
 function badName(btf: Btf, id: number, offset: number) {
   return btf.error(
-    `type [${id}] has a name at offset ${offset}, outside the strings (${btf.strings.bytes.length} bytes)`,
+    `type [${id}] has a name at offset ${offset}, outside the strings (${stringsEnd(btf)} bytes)`,
   );
 }
 

@@ -47,10 +47,11 @@ export function resolveType(btf: Btf, id: number): BtfType {
 /**
  * Size of a type in bytes, through typedefs and arrays (libbpf's `btf__resolve_size`).
  *
+ * @param pointerBytes size of a pointer, for the types of a 32-bit kernel
  * @throws ObjectError `ERR_SKEP_BTF` for types without a size (void, a function, a struct that is
  *   only declared), arrays over 4 GiB, and chains longer than {@link MAX_TYPE_DEPTH}
  */
-export function sizeOfType(btf: Btf, id: number): number {
+export function sizeOfType(btf: Btf, id: number, pointerBytes = POINTER_BYTES): number {
   let at = id;
   let elements = 1;
   for (let depth = 0; depth < MAX_TYPE_DEPTH; depth += 1) {
@@ -64,7 +65,7 @@ export function sizeOfType(btf: Btf, id: number): number {
       case BTF_KIND.DATASEC:
         return checkedSize(btf, id, elements * btf.sizeOrType(at));
       case BTF_KIND.PTR:
-        return checkedSize(btf, id, elements * POINTER_BYTES);
+        return checkedSize(btf, id, elements * pointerBytes);
       case BTF_KIND.TYPEDEF:
       case BTF_KIND.VOLATILE:
       case BTF_KIND.CONST:

@@ -9,6 +9,7 @@ import type { Btf } from './btf.ts';
 const FNV_OFFSET = 0x811c9dc5;
 const FNV_PRIME = 0x01000193;
 
+/** The names of a table's own types: split BTF has one beside that of its base. */
 export class NameIndex {
   readonly #btf: Btf;
   /** Type ids, 0 where empty; a power of two long and at most two thirds full. */
@@ -16,10 +17,10 @@ export class NameIndex {
 
   constructor(btf: Btf) {
     this.#btf = btf;
-    const { words, starts } = btf;
+    const { words, starts, firstId } = btf;
     let named = 0;
-    for (let id = 1; id < starts.length; id += 1) {
-      if (words[starts[id]!] !== 0) {
+    for (let index = firstId === 0 ? 1 : 0; index < starts.length; index += 1) {
+      if (words[starts[index]!] !== 0) {
         named += 1;
       }
     }
@@ -37,8 +38,7 @@ export class NameIndex {
    * @param kind `BTF_KIND_*`, or 0 for any
    */
   find(name: Uint8Array, kind: number): number {
-    const { words, starts } = this.#btf;
-    const strings = this.#btf.strings.bytes;
+    const { words, starts, firstId } = this.#btf;
     const mask = this.#slots.length - 1;
     let hash = FNV_OFFSET;
     for (let at = 0; at < name.length; at += 1) {
@@ -47,11 +47,11 @@ export class NameIndex {
     // Ids were entered in order and never leave, so of equal names the lowest id comes first.
     for (let slot = spread(hash) & mask; this.#slots[slot] !== 0; slot = (slot + 1) & mask) {
       const id = this.#slots[slot]!;
-      const start = starts[id]!;
+      const start = starts[id - firstId]!;
       if (kind !== 0 && ((words[start + 1]! >>> 24) & 0x7f) !== kind) {
         continue;
       }
-      if (nameEquals(strings, words[start]!, name)) {
+      if (isNamed(this.#btf, words[start]!, name)) {
         return id;
       }
     }
@@ -59,13 +59,21 @@ export class NameIndex {
   }
 
   #fill(mask: number): void {
-    const { words, starts } = this.#btf;
+    const { words, starts, firstId, stringsStart } = this.#btf;
     const slots = this.#slots;
-    const strings = this.#btf.strings.bytes;
-    for (let id = 1; id < starts.length; id += 1) {
-      let at = words[starts[id]!]!;
+    const own = this.#btf.strings.bytes;
+    for (let index = firstId === 0 ? 1 : 0; index < starts.length; index += 1) {
+      let at = words[starts[index]!]!;
       if (at === 0) {
         continue;
+      }
+      let strings = own;
+      if (at < stringsStart) {
+        const place = placeOf(this.#btf, at);
+        strings = place.strings.bytes;
+        at -= place.stringsStart;
+      } else {
+        at -= stringsStart;
       }
       let hash = FNV_OFFSET;
       // Past the end `strings[at]` is undefined, which ends the loop as a NUL does.
@@ -77,9 +85,18 @@ export class NameIndex {
       while (slots[slot] !== 0) {
         slot = (slot + 1) & mask;
       }
-      slots[slot] = id;
+      slots[slot] = firstId + index;
     }
   }
+}
+
+/** The table whose own strings have this offset among them. */
+function placeOf(btf: Btf, offset: number): Btf {
+  let owner = btf;
+  while (offset < owner.stringsStart) {
+    owner = owner.base!;
+  }
+  return owner;
 }
 
 /** FNV's low bits are weak for short names; fold the high ones in. */
@@ -87,7 +104,10 @@ function spread(hash: number): number {
   return hash ^ (hash >>> 15);
 }
 
-function nameEquals(strings: Uint8Array, offset: number, name: Uint8Array): boolean {
+function isNamed(btf: Btf, nameOffset: number, name: Uint8Array): boolean {
+  const owner = placeOf(btf, nameOffset);
+  const strings = owner.strings.bytes;
+  const offset = nameOffset - owner.stringsStart;
   for (let at = 0; at < name.length; at += 1) {
     if (strings[offset + at] !== name[at]) {
       return false;
