@@ -16,4 +16,5 @@ export {
   MemoryKernel,
   type MemoryKernelOptions,
 } from './kernel/memory/memory-kernel.ts';
+export type { TestRunAnswer, TestRunFunction } from './kernel/memory/test-run.ts';
 export { type Replayed, replay } from './kernel/replay.ts';

@@ -5,6 +5,7 @@
 
 import { ERRNO } from '../uapi/errno.ts';
 import type { Kernel } from './kernel.ts';
+import type { TestRunRequest } from './program-calls.ts';
 import { refused } from './refused.ts';
 
 /** A method of a kernel that makes a call, and may be refused. */
@@ -38,16 +39,41 @@ const COMMANDS = {
   fileSystem: 'statfs',
   makeDirectory: 'mkdir',
   removeDirectory: 'rmdir',
+  loadProgram: 'BPF_PROG_LOAD',
+  programInfo: 'BPF_OBJ_GET_INFO_BY_FD',
+  programCode: 'BPF_OBJ_GET_INFO_BY_FD',
+  openProgramById: 'BPF_PROG_GET_FD_BY_ID',
+  nextProgramId: 'BPF_PROG_GET_NEXT_ID',
+  openPinnedProgram: 'BPF_OBJ_GET',
+  runProgram: 'BPF_PROG_TEST_RUN',
+  linkStructOps: 'BPF_LINK_CREATE',
+  openBtfById: 'BPF_BTF_GET_FD_BY_ID',
+  nextBtfId: 'BPF_BTF_GET_NEXT_ID',
+  btfInfo: 'BPF_OBJ_GET_INFO_BY_FD',
 } as const satisfies Partial<Record<keyof Kernel, string>>;
 
 /** Methods that are noted, and cannot be refused. */
-const ALWAYS: readonly string[] = ['close', 'unmapMemory'];
+const ALWAYS: readonly string[] = ['close', 'unmapMemory', 'mapUsage'];
+
+/** Which arguments of a method are memory that it writes to. */
+const WRITTEN: Readonly<Partial<Record<Call['method'], readonly number[]>>> = {
+  lookup: [2],
+  lookupAndDelete: [2],
+  nextKey: [2],
+  lookupBatch: [2, 3],
+  lookupAndDeleteBatch: [2, 3],
+};
 
 /** A call that was made, or would have been. */
 export interface Call {
-  readonly method: CallName | 'close' | 'unmapMemory';
+  readonly method: CallName | 'close' | 'unmapMemory' | 'mapUsage';
   /** What it was called with, as it was then. */
   readonly arguments: readonly unknown[];
+  /**
+   * What it read, if anything: keys and values, what a program left, as the arguments for them are
+   * afterwards.
+   */
+  readonly read?: readonly Uint8Array[];
   /** What it returned; undefined if it threw. */
   readonly result?: unknown;
   /** What it threw. */
@@ -135,7 +161,8 @@ export function withFaults(kernel: Kernel): FaultyKernel {
         fail(faults, method);
       }
       const result = (target[method] as (...all: readonly unknown[]) => unknown)(...args);
-      calls.push({ method, arguments: given, result });
+      const read = readBy(method, args, result);
+      calls.push({ method, arguments: given, result, ...(read === null ? {} : { read }) });
       return result;
     } catch (error) {
       calls.push({ method, arguments: given, error });
@@ -143,6 +170,25 @@ export function withFaults(kernel: Kernel): FaultyKernel {
     }
   };
   return faulty;
+}
+
+/** What a call has written to the caller's memory; null if nothing. */
+export function readBy(
+  method: Call['method'],
+  args: readonly unknown[],
+  result: unknown,
+): readonly Uint8Array[] | null {
+  if (method === 'runProgram') {
+    const { dataOut, contextOut } = args[1] as TestRunRequest;
+    const rooms = [dataOut, contextOut].filter((room) => room !== null);
+    return rooms.length === 0 ? null : rooms.map((room) => room.slice());
+  }
+  const places = WRITTEN[method];
+  // False: there is nothing. Null: there are no batches. 0: none in this one.
+  if (places === undefined || result === false || result === null || result === 0) {
+    return null;
+  }
+  return places.map((place) => (args[place] as Uint8Array).slice());
 }
 
 function isRefusable(method: string): method is CallName {
@@ -183,19 +229,29 @@ function fail(faults: Fault[], method: CallName): void {
 }
 
 /**
- * Buffers are the caller's, who writes on: their bytes at that time are what counts. Cursors are kept
- * as they are, since which one it is matters.
+ * Buffers are the caller's, who writes on: their bytes at that time are what counts, also in what
+ * programs are loaded with and run on. Cursors are kept as they are, since which one it is matters.
  */
-function copyOf(value: unknown): unknown {
-  return value instanceof Uint8Array ? value.slice() : value;
+export function copyOf(value: unknown): unknown {
+  if (value instanceof Uint8Array) {
+    return value.slice();
+  }
+  if (typeof value !== 'object' || value === null || 'position' in value || Array.isArray(value)) {
+    return value;
+  }
+  if (Object.getPrototypeOf(value) !== Object.prototype) {
+    return value;
+  }
+  return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, copyOf(part)]));
 }
 
-function printCall({ method, arguments: args, result, error }: Call): string {
+function printCall({ method, arguments: args, read, result, error }: Call): string {
   const text = `${method}(${args.map(printValue).join(', ')})`;
   if (error !== undefined) {
     return `${text} throws ${error instanceof Error ? error.message : String(error)}`;
   }
-  return result === undefined ? text : `${text} = ${printValue(result)}`;
+  const told = result === undefined ? text : `${text} = ${printValue(result)}`;
+  return read === undefined ? told : `${told}, reading ${read.map(printValue).join(', ')}`;
 }
 
 function printValue(value: unknown): string {
@@ -205,7 +261,10 @@ function printValue(value: unknown): string {
   if (value instanceof ArrayBuffer) {
     return `<${value.byteLength} bytes of memory>`;
   }
-  return JSON.stringify(value, (_, part: unknown) =>
-    typeof part === 'bigint' ? `${part}n` : part,
-  );
+  return JSON.stringify(value, (_, part: unknown) => {
+    if (part instanceof Uint8Array) {
+      return `<${part.length} bytes>`;
+    }
+    return typeof part === 'bigint' ? `${part}n` : part;
+  });
 }

@@ -11,6 +11,11 @@ const CAPABILITIES: Readonly<Record<string, string>> = {
   BPF_MAP_GET_FD_BY_ID: 'needs CAP_SYS_ADMIN; open the map by its pin instead',
   BPF_MAP_GET_NEXT_ID: 'needs CAP_SYS_ADMIN',
   BPF_BTF_GET_FD_BY_ID: 'needs CAP_SYS_ADMIN',
+  BPF_PROG_GET_FD_BY_ID: 'needs CAP_SYS_ADMIN; open the program by its pin instead',
+  BPF_PROG_GET_NEXT_ID: 'needs CAP_SYS_ADMIN',
+  BPF_BTF_GET_NEXT_ID: 'needs CAP_SYS_ADMIN',
+  BPF_LINK_CREATE: 'needs the capabilities that loading its programs took',
+  BPF_PROG_TEST_RUN: 'needs the capabilities that loading the program took',
   BPF_OBJ_PIN:
     'pins need a BPF file system (mount -t bpf bpf /sys/fs/bpf), and no dot in any part of the path',
   BPF_OBJ_GET: "the path has a part with a dot, or the pin is another user's",
@@ -48,6 +53,15 @@ const OTHER: Readonly<Record<string, string>> = {
   'perf_event_open ENODEV': 'the CPU is not running',
   'mmap EPERM': 'the map is frozen, or the descriptor is read-only',
   'BPF_MAP_GET_FD_BY_ID ENOENT': 'there is no map with that id',
+  'BPF_PROG_GET_FD_BY_ID ENOENT': 'there is no program with that id',
+  'BPF_BTF_GET_FD_BY_ID ENOENT': 'there is no BTF with that id',
+  'BPF_PROG_TEST_RUN ENOTSUPP': 'programs of this type cannot be run by themselves',
+  'BPF_PROG_TEST_RUN ENOSPC': 'what it left does not fit into the room for it',
+  'BPF_PROG_TEST_RUN EINVAL':
+    'packet, context, flags or repetitions are not what programs of this type are run with; a packet has 14 bytes or more',
+  'BPF_PROG_TEST_RUN EINTR': 'a signal came before it had run as often as it was to',
+  'BPF_LINK_CREATE EINVAL':
+    'it is no struct_ops map made for links (BPF_F_LINK, Linux 6.4), or its value is not complete',
 };
 
 /** A sentence for `errno` from this command, or undefined where the names say all there is. */

@@ -3,7 +3,7 @@
  * pages, which costs twenty times as much.
  */
 
-import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, existsSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import { SkepError } from '../errors.ts';
 import { Btf } from '../obj/btf/btf.ts';
 import { loadNative } from './native.ts';
@@ -22,6 +22,21 @@ const MAP_PRIVATE = 2;
  * @throws ObjectError `ERR_SKEP_BTF` if it is no BTF
  */
 export function openKernelBtf(path: string = KERNEL_BTF): Btf {
+  return Btf.parse(readBtfFile(path), path);
+}
+
+/**
+ * The bytes of the running kernel's own BTF, from sysfs and nowhere else: libbpf also looks for an
+ * uncompressed kernel image in `/boot` and `/lib/modules`, for kernels before 5.4.
+ *
+ * @returns null if it has none
+ */
+export function readKernelBtf(): Uint8Array | null {
+  return existsSync(KERNEL_BTF) ? readBtfFile(KERNEL_BTF) : null;
+}
+
+/** @throws SkepError `ERR_SKEP_FILE` */
+function readBtfFile(path: string): Uint8Array {
   let fd: number;
   try {
     fd = openSync(path, 'r');
@@ -35,7 +50,7 @@ export function openKernelBtf(path: string = KERNEL_BTF): Btf {
   try {
     // Other files can shrink while they are mapped, which kills a process that reads them then.
     const mapped = path.startsWith(KERNEL_BTF_DIRECTORY) ? mapFile(fd) : null;
-    return Btf.parse(mapped ?? readFileSync(fd), path);
+    return mapped ?? readFileSync(fd);
   } finally {
     closeSync(fd);
   }

@@ -7,6 +7,8 @@
  * has to expect it. File descriptors belong to the caller, who closes them.
  */
 
+import type { AttachTarget, ProgramCalls } from './program-calls.ts';
+
 /** What a map is created with. Sizes in bytes. */
 export interface MapAttributes {
   /** `BPF_MAP_TYPE_*`. */
@@ -29,6 +31,11 @@ export interface MapAttributes {
     readonly keyTypeId: number;
     readonly valueTypeId: number;
   } | null;
+  /**
+   * Maps of type struct_ops (5.6): the kernel's own struct that their value is, `bpf_struct_ops_NAME`;
+   * for one of a module (6.9) with the descriptor of the module's BTF and `BPF_F_VTYPE_BTF_OBJ_FD`.
+   */
+  readonly kernelValueType?: AttachTarget;
 }
 
 /** What the kernel says of a map (`struct bpf_map_info`). Sizes in bytes. */
@@ -88,7 +95,7 @@ export interface Watch {
 }
 
 /** A kernel. Every method throws `SyscallError` for what it is refused, unless it says otherwise. */
-export interface Kernel {
+export interface Kernel extends ProgramCalls {
   /** What it is, for messages: `linux`. */
   readonly name: string;
   /** Byte order of the machine. */

@@ -9,6 +9,7 @@ import { alignUp } from '../bytes/align.ts';
 import { BPF_CMD, commandName } from '../uapi/commands.ts';
 import { ERRNO } from '../uapi/errno.ts';
 import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
+import { checkCount } from './check-numbers.ts';
 import { checkRoom } from './check-room.ts';
 import type { BatchCursor, MapInfo } from './kernel.ts';
 import { type AttributeBlock, type EntryBlock, STAGED_BYTES } from './linux-memory.ts';
@@ -191,6 +192,7 @@ export class LinuxElements {
   #batch(fd: number, keys: Uint8Array, values: Uint8Array, count: number): AttributeBlock {
     const block = this.#block;
     const { keyBytes, valueBytes } = this.shape(fd);
+    checkCount(count);
     block.clear(56);
     block.setPointer(16, keys, keyBytes * count, 'the keys');
     block.setPointer(24, values, valueBytes * count, 'the values');

@@ -6,13 +6,14 @@
  * holds what is set, as older kernels refuse longer ones with non-zero bytes (E2BIG).
  */
 
-import { mkdirSync, readFileSync, readlinkSync, rmdirSync, statfsSync, unlinkSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmdirSync, statfsSync, unlinkSync } from 'node:fs';
 import { endianness, release } from 'node:os';
 import { dirname } from 'node:path';
 import { decodeText, encodeText } from '../bytes/text.ts';
 import { SkepError, SyscallError } from '../errors.ts';
-import { BPF_CMD, commandName } from '../uapi/commands.ts';
+import { BPF_CMD } from '../uapi/commands.ts';
 import { ERRNO } from '../uapi/errno.ts';
+import { checkMapNumbers, shortName } from './check-numbers.ts';
 import type {
   BatchCursor,
   FileSystemKind,
@@ -24,19 +25,30 @@ import type {
   PinAccess,
   Watch,
 } from './kernel.ts';
+import { readKernelBtf } from './kernel-btf.ts';
+import { LinuxBtf } from './linux-btf.ts';
 import { LinuxElements } from './linux-elements.ts';
 import { AttributeBlock, EntryBlock } from './linux-memory.ts';
+import { checked, LinuxObjects } from './linux-objects.ts';
 import { openOutputEvent, readOnlineCpus } from './linux-perf.ts';
+import { LinuxPrograms } from './linux-programs.ts';
+import { readConfiguration, readSymbols, readVersion } from './linux-system.ts';
 import { watch } from './linux-watch.ts';
 import { loadNative, type Native } from './native.ts';
+import type {
+  BtfInfo,
+  LogRequest,
+  ProgramAttributes,
+  ProgramCode,
+  ProgramInfo,
+  TestRunOutcome,
+  TestRunRequest,
+} from './program-calls.ts';
 import { refused } from './refused.ts';
 
 /** `f_type` of a BPF file system (`BPF_FS_MAGIC`). */
 const BPF_FS_MAGIC = 0xcafe4a11;
 const MAP_INFO_BYTES = 104;
-/** `btf`, `btf_size`, `id`. */
-const BTF_INFO_BYTES = 16;
-const LOG_BYTES = 1 << 16;
 const ACCESS_FLAGS: Readonly<Record<PinAccess, number>> = {
   'read-write': 0,
   'read-only': 1 << 3,
@@ -65,6 +77,14 @@ class LinuxKernel implements Kernel {
   readonly #native: Native;
   readonly #attributes: AttributeBlock;
   readonly #elements: LinuxElements;
+  /** Descriptors that are known to be of maps. */
+  readonly #maps = new Set<number>();
+  readonly #objects: LinuxObjects;
+  readonly #programs: LinuxPrograms;
+  readonly #btf: LinuxBtf;
+  #version: number | undefined;
+  #configuration: string | null | undefined;
+  #kernelBtf: Uint8Array | null | undefined;
   #cpus = 0;
   #pageSize = 0;
   #memlockRaised = false;
@@ -73,7 +93,16 @@ class LinuxKernel implements Kernel {
     this.#native = native;
     this.#attributes = new AttributeBlock(native, this.littleEndian);
     const entry = new EntryBlock(native, this.littleEndian);
-    this.#elements = new LinuxElements(this.#attributes, entry, this);
+    const around = {
+      opened: (fd: number) => this.#opened(fd),
+      close: (fd: number) => this.close(fd),
+      withMemlock: (call: () => number) => this.#withMemlock(call),
+    };
+    const block = this.#attributes;
+    this.#elements = new LinuxElements(block, entry, this);
+    this.#objects = new LinuxObjects(block, around);
+    this.#programs = new LinuxPrograms(block, this.#objects, around, this.littleEndian);
+    this.#btf = new LinuxBtf(block, this.#objects, around, this.littleEndian);
   }
 
   get pageSize(): number {
@@ -91,11 +120,13 @@ class LinuxKernel implements Kernel {
   }
 
   createMap(attributes: MapAttributes): number {
+    checkMapNumbers(attributes);
+    const name = encodeText(shortName(attributes.name, 'map'));
     const block = this.#attributes;
     const size = createBytes(attributes);
     const what = `map "${attributes.name}"`;
     const result = this.#withMemlock(() => {
-      block.clear(72);
+      block.clear(size);
       block.setU32(0, attributes.type);
       block.setU32(4, attributes.keySize);
       block.setU32(8, attributes.valueSize);
@@ -103,8 +134,7 @@ class LinuxKernel implements Kernel {
       block.setU32(16, attributes.flags);
       block.setU32(20, attributes.innerMapFd ?? 0);
       block.setU32(24, attributes.numaNode);
-      // One byte less than the field: the kernel wants a NUL in it.
-      block.setBytes(28, encodeText(attributes.name).subarray(0, 15));
+      block.setBytes(28, name);
       if (attributes.btf !== null) {
         block.setU32(48, attributes.btf.fd);
         block.setU32(52, attributes.btf.keyTypeId);
@@ -113,11 +143,15 @@ class LinuxKernel implements Kernel {
       if (attributes.mapExtra !== 0n) {
         block.setU64(64, attributes.mapExtra);
       }
+      if (attributes.kernelValueType !== undefined) {
+        block.setU32(60, attributes.kernelValueType.typeId);
+        block.setU32(72, attributes.kernelValueType.fd ?? 0);
+      }
       return block.call(BPF_CMD.MAP_CREATE, size);
     });
-    const fd = this.#checked(result, BPF_CMD.MAP_CREATE, what);
+    const fd = checked(result, BPF_CMD.MAP_CREATE, what);
     this.#elements.remember(fd, attributes);
-    return fd;
+    return this.#openedMap(fd);
   }
 
   duplicate(fd: number): number {
@@ -130,22 +164,19 @@ class LinuxKernel implements Kernel {
 
   close(fd: number): void {
     this.#elements.forget(fd);
+    this.#maps.delete(fd);
     this.#native.close(fd);
   }
 
   mapInfo(fd: number): MapInfo {
     const info = new DataView(new ArrayBuffer(MAP_INFO_BYTES));
-    const block = this.#attributes;
-    block.clear(16);
-    block.setU32(0, fd);
-    block.setU32(4, MAP_INFO_BYTES);
     const bytes = new Uint8Array(info.buffer);
-    block.setPointer(8, bytes, MAP_INFO_BYTES, 'the buffer for map information');
-    this.#checked(
-      block.call(BPF_CMD.OBJ_GET_INFO_BY_FD, 16),
-      BPF_CMD.OBJ_GET_INFO_BY_FD,
-      `file descriptor ${fd}`,
-    );
+    this.#objects.readInfo(fd, bytes);
+    if (!this.#maps.has(fd)) {
+      // The call answers for programs and BTF as well, and what it says of them is no map.
+      this.#objects.checkKind(fd, 'bpf-map');
+      this.#maps.add(fd);
+    }
     const u32 = (offset: number) => info.getUint32(offset, this.littleEndian);
     const name = bytes.subarray(24, 40);
     const end = name.indexOf(0);
@@ -182,26 +213,11 @@ class LinuxKernel implements Kernel {
   }
 
   openMapById(id: number): number {
-    if (!Number.isInteger(id) || id < 0 || id > 0xffff_ffff) {
-      throw new TypeError(`the id of a map is an integer of 32 bits, not ${String(id)}`);
-    }
-    const block = this.#attributes;
-    block.clear(12);
-    block.setU32(0, id);
-    const result = block.call(BPF_CMD.MAP_GET_FD_BY_ID, 12);
-    return this.#opened(this.#checked(result, BPF_CMD.MAP_GET_FD_BY_ID, `map with id ${id}`));
+    return this.#openedMap(this.#objects.openById(BPF_CMD.MAP_GET_FD_BY_ID, id, 'map'));
   }
 
   nextMapId(after: number): number | null {
-    const block = this.#attributes;
-    block.clear(8);
-    block.setU32(0, after);
-    const result = block.call(BPF_CMD.MAP_GET_NEXT_ID, 8);
-    if (result === -ERRNO.ENOENT) {
-      return null;
-    }
-    this.#checked(result, BPF_CMD.MAP_GET_NEXT_ID, 'list of maps');
-    return block.u32(4);
+    return this.#objects.nextId(BPF_CMD.MAP_GET_NEXT_ID, after, 'maps');
   }
 
   valueBytes(fd: number): number {
@@ -263,11 +279,7 @@ class LinuxKernel implements Kernel {
     const block = this.#attributes;
     block.clear(4);
     block.setU32(0, fd);
-    this.#checked(
-      block.call(BPF_CMD.MAP_FREEZE, 4),
-      BPF_CMD.MAP_FREEZE,
-      `map at file descriptor ${fd}`,
-    );
+    checked(block.call(BPF_CMD.MAP_FREEZE, 4), BPF_CMD.MAP_FREEZE, `map at file descriptor ${fd}`);
   }
 
   mapMemory(fd: number, offset: number, length: number, writable: boolean): ArrayBuffer {
@@ -296,57 +308,89 @@ class LinuxKernel implements Kernel {
   }
 
   loadBtf(bytes: Uint8Array): number {
-    const result = this.#withMemlock(() => this.#loadBtf(bytes, null));
-    if (result >= 0) {
-      return result;
-    }
-    // Once more, for the reason: asking for a log that is not needed costs time.
-    const log = new Uint8Array(LOG_BYTES);
-    const again = this.#loadBtf(bytes, log);
-    if (again >= 0) {
-      return again;
-    }
-    const end = log.indexOf(0);
-    const lines = decodeText(log, 0, end === -1 ? log.length : end)
-      .trim()
-      .split('\n');
-    const last = lines[lines.length - 1];
-    throw refused(commandName(BPF_CMD.BTF_LOAD), -again, 'BTF', last === '' ? undefined : last);
+    return this.#btf.load(bytes);
   }
 
   readBtf(id: number): Uint8Array {
-    const block = this.#attributes;
-    block.clear(12);
-    block.setU32(0, id);
-    const what = `BTF with id ${id}`;
-    const result = block.call(BPF_CMD.BTF_GET_FD_BY_ID, 12);
-    const fd = this.#opened(this.#checked(result, BPF_CMD.BTF_GET_FD_BY_ID, what));
-    try {
-      const size = new DataView(this.#btfInfo(fd, null, what)).getUint32(8, this.littleEndian);
-      const bytes = new Uint8Array(size);
-      this.#btfInfo(fd, bytes, what);
-      return bytes;
-    } finally {
-      this.close(fd);
+    return this.#btf.read(id);
+  }
+
+  openBtfById(id: number): number {
+    return this.#btf.openById(id);
+  }
+
+  nextBtfId(after: number): number | null {
+    return this.#btf.nextId(after);
+  }
+
+  btfInfo(fd: number): BtfInfo {
+    return this.#btf.info(fd);
+  }
+
+  loadProgram(attributes: ProgramAttributes, log: LogRequest | null): number {
+    return this.#programs.load(attributes, log);
+  }
+
+  programInfo(fd: number): ProgramInfo {
+    return this.#programs.info(fd);
+  }
+
+  programCode(fd: number): ProgramCode {
+    return this.#programs.code(fd);
+  }
+
+  openProgramById(id: number): number {
+    return this.#programs.openById(id);
+  }
+
+  nextProgramId(after: number): number | null {
+    return this.#programs.nextId(after);
+  }
+
+  openPinnedProgram(path: string): number {
+    return this.#objects.openPinned(path, 'bpf-prog', 0);
+  }
+
+  runProgram(fd: number, request: TestRunRequest): TestRunOutcome {
+    return this.#programs.run(fd, request);
+  }
+
+  linkStructOps(mapFd: number): number {
+    return this.#programs.linkStructOps(mapFd);
+  }
+
+  version(): number {
+    this.#version ??= readVersion();
+    return this.#version;
+  }
+
+  configuration(): string | null {
+    if (this.#configuration === undefined) {
+      this.#configuration = readConfiguration();
     }
+    return this.#configuration;
+  }
+
+  symbolAddresses(names: ReadonlySet<string>): ReadonlyMap<string, bigint> {
+    return readSymbols(names);
+  }
+
+  kernelBtf(): Uint8Array | null {
+    if (this.#kernelBtf === undefined) {
+      this.#kernelBtf = readKernelBtf();
+    }
+    return this.#kernelBtf;
   }
 
   pin(fd: number, path: string): void {
-    this.#checked(this.#object(BPF_CMD.OBJ_PIN, path, fd, 0), BPF_CMD.OBJ_PIN, path);
+    this.#objects.pin(fd, path);
   }
 
   openPinnedMap(path: string, access: PinAccess): number {
     if (!Object.hasOwn(ACCESS_FLAGS, access)) {
       throw new TypeError(`access is "read-write", "read-only" or "write-only", not "${access}"`);
     }
-    const result = this.#object(BPF_CMD.OBJ_GET, path, 0, ACCESS_FLAGS[access]);
-    const fd = this.#opened(this.#checked(result, BPF_CMD.OBJ_GET, path));
-    const kind = objectKind(fd);
-    if (kind !== null && kind !== 'bpf-map') {
-      this.close(fd);
-      throw refused(commandName(BPF_CMD.OBJ_GET), ERRNO.EINVAL, path, `it is no map but a ${kind}`);
-    }
-    return fd;
+    return this.#openedMap(this.#objects.openPinned(path, 'bpf-map', ACCESS_FLAGS[access]));
   }
 
   unpin(path: string): boolean {
@@ -393,51 +437,15 @@ class LinuxKernel implements Kernel {
     }
   }
 
-  #object(command: number, path: string, fd: number, flags: number): number {
-    if (path.includes('\0')) {
-      throw new TypeError('a path cannot contain a NUL character');
-    }
-    const name = encodeText(`${path}\0`);
-    const block = this.#attributes;
-    block.clear(16);
-    block.setPointer(0, name, name.length, 'the path');
-    block.setU32(8, fd);
-    block.setU32(12, flags);
-    return block.call(command, 16);
-  }
-
-  /** `struct bpf_btf_info`; the kernel copies the BTF itself to where the struct points. */
-  #btfInfo(fd: number, bytes: Uint8Array<ArrayBuffer> | null, what: string): ArrayBuffer {
-    const info = new Uint8Array(BTF_INFO_BYTES);
-    const block = this.#attributes;
-    if (bytes !== null) {
-      block.writePointer(info, 0, bytes);
-      new DataView(info.buffer).setUint32(8, bytes.length, this.littleEndian);
-    }
-    block.clear(16);
-    block.setU32(0, fd);
-    block.setU32(4, BTF_INFO_BYTES);
-    block.setPointer(8, info, BTF_INFO_BYTES, 'the buffer for BTF information');
-    this.#checked(block.call(BPF_CMD.OBJ_GET_INFO_BY_FD, 16), BPF_CMD.OBJ_GET_INFO_BY_FD, what);
-    return info.buffer;
-  }
-
-  #loadBtf(bytes: Uint8Array, log: Uint8Array | null): number {
-    const block = this.#attributes;
-    block.clear(28);
-    block.setPointer(0, bytes, bytes.length, 'BTF');
-    block.setU32(16, bytes.length);
-    if (log !== null) {
-      block.setPointer(8, log, log.length, 'the log');
-      block.setU32(20, log.length);
-      block.setU32(24, 1);
-    }
-    return block.call(BPF_CMD.BTF_LOAD, 28);
-  }
-
   /** A fresh descriptor may have the number of one that somebody else closed: forget that one. */
   #opened(fd: number): number {
     this.#elements.forget(fd);
+    this.#maps.delete(fd);
+    return fd;
+  }
+
+  #openedMap(fd: number): number {
+    this.#maps.add(fd);
     return fd;
   }
 
@@ -463,29 +471,15 @@ class LinuxKernel implements Kernel {
       throw refused(command, errno, path, undefined, cause);
     }
   }
-
-  #checked(result: number, command: number, what: string): number {
-    if (result < 0) {
-      throw refused(commandName(command), -result, what);
-    }
-    return result;
-  }
 }
 
 /** Bytes of `union bpf_attr` that hold everything set: names came in 4.15, BTF in 4.18. */
 function createBytes(attributes: MapAttributes): number {
-  if (attributes.mapExtra !== 0n) return 72;
-  if (attributes.btf !== null) return 64;
+  const { kernelValueType, mapExtra, btf } = attributes;
+  if (kernelValueType !== undefined && kernelValueType.fd !== null) return 76;
+  if (mapExtra !== 0n) return 72;
+  if (btf !== null || kernelValueType !== undefined) return 64;
   return attributes.name === '' ? 28 : 48;
-}
-
-/** `bpf-map`, `bpf-prog`, `bpf_link`, ...; null if there is no /proc to ask. */
-function objectKind(fd: number): string | null {
-  try {
-    return /^anon_inode:\[?([^\]]+)\]?$/.exec(readlinkSync(`/proc/self/fd/${fd}`))?.[1] ?? null;
-  } catch {
-    return null;
-  }
 }
 
 /** The number of CPUs in a list like `0-3,8-11`. @throws SkepError `ERR_SKEP_FILE` for no list */

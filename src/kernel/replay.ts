@@ -1,14 +1,18 @@
 /** Making calls again that were noted on one kernel, on another one. */
 
 import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
-import type { Call } from './faults.ts';
+import { type Call, copyOf, readBy } from './faults.ts';
 import type { BatchCursor, Kernel, MapAttributes } from './kernel.ts';
+import type { LogRequest, ProgramAttributes } from './program-calls.ts';
+import { logOf, programOf, targetOf } from './replay-programs.ts';
 
 /** What came of a call that was made again. */
 export interface Replayed {
   readonly call: Call;
   readonly result?: unknown;
   readonly error?: unknown;
+  /** What it read this time, to be compared with what the call read. */
+  readonly read?: readonly Uint8Array[];
 }
 
 /** Methods whose first argument is a descriptor. */
@@ -16,6 +20,7 @@ const ON_DESCRIPTOR: ReadonlySet<string> = new Set([
   'duplicate',
   'close',
   'mapInfo',
+  'mapUsage',
   'valueBytes',
   'lookup',
   'update',
@@ -28,6 +33,11 @@ const ON_DESCRIPTOR: ReadonlySet<string> = new Set([
   'freeze',
   'mapMemory',
   'pin',
+  'programInfo',
+  'programCode',
+  'runProgram',
+  'linkStructOps',
+  'btfInfo',
 ]);
 
 /** Methods that give a descriptor. */
@@ -38,6 +48,11 @@ const GIVES_DESCRIPTOR: ReadonlySet<string> = new Set([
   'openPinnedMap',
   'loadBtf',
   'openOutputEvent',
+  'loadProgram',
+  'openProgramById',
+  'openPinnedProgram',
+  'linkStructOps',
+  'openBtfById',
 ]);
 
 /** Types whose values are descriptors. */
@@ -50,31 +65,52 @@ const OF_DESCRIPTORS: readonly number[] = [
 
 const DESCRIPTOR_BYTES = 4;
 
+/** What stands in the new kernel for a descriptor, or memory, of the log. */
+type Translate = (value: unknown) => unknown;
+
+/**
+ * In the place of a descriptor that could not be had, that was closed, or that the log did not open: a
+ * number as it stands in the log may be anything here.
+ */
+const NO_DESCRIPTOR = -1;
+
 /**
  * Makes calls again. Descriptors, memory and cursors are those of the new kernel where the old ones
- * stand in the calls; ids are taken as they are. Calls that failed are made too.
+ * stand in the calls, so only descriptors that calls of the log have opened can be used; ids are taken
+ * as they are. Calls that failed are made too.
  *
  * What the calls leave open stays open.
  */
 export function replay(calls: readonly Call[], kernel: Kernel): Replayed[] {
   const known = new Map<unknown, unknown>();
-  const translated = (value: unknown): unknown => (known.has(value) ? known.get(value) : value);
+  const translated: Translate = (value) => (known.has(value) ? known.get(value) : NO_DESCRIPTOR);
   const cursorFor = (cursor: BatchCursor): BatchCursor => {
     const position = new Uint8Array(cursor.position.length);
     const own = known.get(cursor) ?? { position, started: false, done: false };
     known.set(cursor, own);
     return own as BatchCursor;
   };
+  const note = (call: Call, result: unknown): void => {
+    if (call.method === 'close' || call.method === 'unmapMemory') {
+      // The number, or the memory, may be given out again.
+      known.delete(call.arguments[0]);
+    } else if (call.error === undefined) {
+      const isKept = GIVES_DESCRIPTOR.has(call.method) || call.method === 'mapMemory';
+      if (isKept) {
+        known.set(call.result, result);
+      }
+    }
+  };
   return calls.map((call) => {
     try {
       const args = argumentsOf(call, kernel, translated, cursorFor);
       const method = kernel[call.method] as (...all: readonly unknown[]) => unknown;
       const result = method.apply(kernel, args as unknown[]);
-      if (GIVES_DESCRIPTOR.has(call.method) || call.method === 'mapMemory') {
-        known.set(call.result, result);
-      }
-      return { call, result };
+      note(call, result);
+      const read = readBy(call.method, args, result);
+      return { call, result, ...(read === null ? {} : { read }) };
     } catch (error) {
+      note(call, NO_DESCRIPTOR);
       return { call, error };
     }
   });
@@ -83,37 +119,42 @@ export function replay(calls: readonly Call[], kernel: Kernel): Replayed[] {
 function argumentsOf(
   { method, arguments: args }: Call,
   kernel: Kernel,
-  translated: (value: unknown) => unknown,
+  translated: Translate,
   cursorFor: (cursor: BatchCursor) => BatchCursor,
 ): readonly unknown[] {
   if (method === 'createMap') {
     return [attributesOf(args[0] as MapAttributes, translated)];
   }
+  if (method === 'loadProgram') {
+    const [attributes, log] = args as [ProgramAttributes, LogRequest | null];
+    const own = (fd: number) => translated(fd) as number;
+    return [programOf(attributes, kernel.littleEndian, own), logOf(log)];
+  }
   if (method === 'unmapMemory') {
-    return [translated(args[0])];
+    const memory = translated(args[0]);
+    return [memory instanceof ArrayBuffer ? memory : new ArrayBuffer(0)];
   }
   if (method === 'watch') {
     return [(args[0] as readonly number[]).map(translated), ...args.slice(1)];
   }
   if (!ON_DESCRIPTOR.has(method)) {
-    return args.map(copied);
+    return args.map(copyOf);
   }
   const fd = translated(args[0]) as number;
-  const rest = args.slice(1).map((value) => (isCursor(value) ? cursorFor(value) : copied(value)));
+  const rest = args.slice(1).map((value) => (isCursor(value) ? cursorFor(value) : copyOf(value)));
   if (method === 'update' || method === 'updateBatch') {
     rest[1] = valuesOf(rest[1] as Uint8Array, kernel, fd, translated);
   }
   return [fd, ...rest];
 }
 
-function attributesOf(
-  attributes: MapAttributes,
-  translated: (value: unknown) => unknown,
-): MapAttributes {
-  const { innerMapFd, btf } = attributes;
+function attributesOf(attributes: MapAttributes, translated: Translate): MapAttributes {
+  const { innerMapFd, btf, kernelValueType } = attributes;
+  const type = targetOf(kernelValueType ?? null, (fd) => translated(fd) as number);
   return {
     ...attributes,
-    innerMapFd: translated(innerMapFd) as number | null,
+    ...(type === null ? {} : { kernelValueType: type }),
+    innerMapFd: innerMapFd === null ? null : (translated(innerMapFd) as number),
     btf: btf === null ? null : { ...btf, fd: translated(btf.fd) as number },
   };
 }
@@ -123,7 +164,7 @@ function valuesOf(
   values: Uint8Array,
   kernel: Kernel,
   fd: number,
-  translated: (value: unknown) => unknown,
+  translated: Translate,
 ): Uint8Array {
   if (!OF_DESCRIPTORS.includes(kernel.mapInfo(fd).type)) {
     return values;
@@ -134,10 +175,6 @@ function valuesOf(
     view.setUint32(at, now, kernel.littleEndian);
   }
   return values;
-}
-
-function copied(value: unknown): unknown {
-  return value instanceof Uint8Array ? value.slice() : value;
 }
 
 function isCursor(value: unknown): value is BatchCursor {

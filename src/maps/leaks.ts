@@ -10,7 +10,7 @@
 export interface LeakedHandle {
   /** The class of the handle, e.g. `HashMap`. */
   readonly kind: string;
-  /** The map's name. */
+  /** The name of the map or program. */
   readonly name: string;
   /** The file descriptor, which is open until the process ends. */
   readonly fd: number;
@@ -78,7 +78,7 @@ export function closedInTime(handle: Handle): void {
 
 function warn({ kind, name, fd, stack }: LeakedHandle): void {
   process.emitWarning(
-    `a ${kind} of map "${name}" was garbage collected without being closed; its file descriptor ${fd} stays open. Close it, or declare it with "using". It was made here:`,
+    `a ${kind}${kind === 'Program' ? '' : ' of map'} "${name}" was garbage collected without being closed; its file descriptor ${fd} stays open. Close it, or declare it with "using". It was made here:`,
     { code: WARNING_CODE, detail: stack },
   );
 }

@@ -11,7 +11,7 @@ import { MemoryKernel } from '../../src/kernel/memory/memory-kernel.ts';
 import { encodeForKernel } from '../../src/obj/btf-for-kernel.ts';
 import { openFixture } from '../support/fixtures.ts';
 import { describeKernel } from '../support/kernel.ts';
-import { type Operation, operations, TYPES_OF } from './operations.ts';
+import { operations, type Step, TYPES_OF } from './operations.ts';
 import { Subject } from './subject.ts';
 
 const CASES = Number(process.env.SKEP_CASES ?? 1000);
@@ -19,7 +19,7 @@ const SEED = Number(process.env.SKEP_SEED ?? Math.floor(Math.random() * 2 ** 31)
 
 describeKernel('the same calls', () => {
   it(`give the same answers in both kernels (${CASES} cases, seed ${SEED})`, {
-    timeout: 600_000,
+    timeout: 60_000 + CASES * 120,
   }, () => {
     const linux = linuxKernel();
     const object = openFixture(TYPES_OF);
@@ -32,11 +32,11 @@ describeKernel('the same calls', () => {
         mkdirSync(directory);
         const memory = new MemoryKernel({ cpus: linux.possibleCpus() });
         memory.makeDirectory(directory);
-        const here = new Subject(memory, directory, types);
-        const there = new Subject(linux, directory, types);
+        const here = new Subject([memory, memory.process()], directory, types);
+        const there = new Subject([linux, linux], directory, types);
         try {
-          // What became of every map is compared too.
-          for (const [index, call] of [...calls, ...LIVES].entries()) {
+          // What became of every object, and what is in the maps, is compared too.
+          for (const [index, call] of [...calls.flatMap(withQuestion), ...AFTERWARDS].entries()) {
             const mine = here.do(call);
             compare(
               index,
@@ -52,6 +52,8 @@ describeKernel('the same calls', () => {
         }
         expect(memory.openDescriptors()).toEqual([]);
         expect(memory.mapIds()).toEqual([]);
+        expect(memory.programIds()).toEqual([]);
+        expect(memory.nextBtfId(0)).toBeNull();
         expect(memory.paths()).toEqual([directory]);
       }),
       { numRuns: CASES, seed: SEED },
@@ -59,10 +61,22 @@ describeKernel('the same calls', () => {
   });
 });
 
-/** Asks for each of the first maps that a case makes. */
-const LIVES: readonly Operation[] = [0, 1, 2, 3, 4, 5].map((made) => ({ call: 'lives', made }));
+/** Asks for each of the first objects that a case makes. */
+const AFTERWARDS: readonly Step[] = [0, 1, 2, 3, 4, 5, 6, 7].flatMap((made) => [
+  { call: 'contents', made, by: 0 },
+  { call: 'lives', of: 'map', made, by: 0 },
+  { call: 'lives', of: 'btf', made, by: 0 },
+  { call: 'lives', of: 'program', made, by: 0 },
+]);
 
-function compare(index: number, call: Operation, there: string, here: string): void {
+/** What has an effect may be done once only: before, it is waited until there is nothing to open. */
+function withQuestion(call: Step): readonly Step[] {
+  return call.call === 'openById'
+    ? [{ call: 'lives', of: 'map', made: call.made, by: call.by }, call]
+    : [call];
+}
+
+function compare(index: number, call: Step, there: string, here: string): void {
   // A Bloom filter may take what was never added for a member; never the other way round.
   if (here === 'may have false' && there === 'may have true') {
     return;
@@ -70,10 +84,16 @@ function compare(index: number, call: Operation, there: string, here: string): v
   expect(here, `call ${index}: ${JSON.stringify(call)}`).toBe(there);
 }
 
+const ASKS_FOR_OBJECTS: readonly string[] = ['lives', 'contents'];
+
 /** Linux lets go of what a map held some time after the map itself is gone. */
-function eventually(wanted: string, ask: () => string, call: Operation): string {
+function eventually(wanted: string, ask: () => string, call: Step): string {
   let answer = ask();
-  for (let round = 0; call.call === 'lives' && answer !== wanted && round < 50; round += 1) {
+  for (
+    let round = 0;
+    ASKS_FOR_OBJECTS.includes(call.call) && answer !== wanted && round < 50;
+    round += 1
+  ) {
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10);
     answer = ask();
   }

@@ -63,10 +63,32 @@ export type Operation =
   | { readonly call: 'pin'; readonly map: number; readonly path: number }
   | { readonly call: 'openPin'; readonly path: number; readonly access: PinAccess }
   | { readonly call: 'unpin' | 'makeDirectory' | 'removeDirectory' | 'kind'; readonly path: number }
-  | { readonly call: 'openById'; readonly map: number }
-  /** Whether a map, of all that were ever made, is still there, and the BTF that it was made with. */
-  | { readonly call: 'lives'; readonly made: number }
-  | { readonly call: 'mapMemory'; readonly map: number; readonly writable: boolean };
+  | { readonly call: 'consume'; readonly map: number }
+  /** Another descriptor of a map, of all that were ever made. */
+  | { readonly call: 'openById'; readonly made: number }
+  /** Whether an object, of all that were ever made, is still there. */
+  | { readonly call: 'lives'; readonly of: 'map' | 'btf' | 'program'; readonly made: number }
+  /** What a map has in it, of all that were ever made. */
+  | { readonly call: 'contents'; readonly made: number }
+  | { readonly call: 'mapMemory'; readonly map: number; readonly writable: boolean }
+  /** Other types, equal to the old ones, for the maps that the process makes from now on. */
+  | { readonly call: 'loadBtf' | 'closeBtf' }
+  /** `map` is what the program uses; null for none. */
+  | {
+      readonly call: 'loadProgram';
+      readonly type: number;
+      readonly name: string;
+      readonly map: number | null;
+    }
+  | { readonly call: 'programInfo' | 'closeProgram' | 'programById'; readonly program: number }
+  | { readonly call: 'pinProgram'; readonly program: number; readonly path: number }
+  | { readonly call: 'openPinnedProgram'; readonly path: number }
+  | { readonly call: 'closeEvent' }
+  /** The end of the second process. */
+  | { readonly call: 'exit' };
+
+/** A call, and which of two processes makes it. */
+export type Step = Operation & { readonly by: 0 | 1 };
 
 /** Paths below the test's directory: places for pins, directories, and some that cannot be. */
 export const PATHS: readonly string[] = [
@@ -81,6 +103,13 @@ export const PATHS: readonly string[] = [
   'with.dot',
   'dotted.directory/one',
   `${'long'.repeat(64)}`,
+  'one/',
+  './two',
+  '/directory//one',
+  'directory/../one',
+  'directory/.',
+  'missing/../one',
+  `${'./'.repeat(2100)}one`,
 ];
 
 const { HASH, ARRAY, LRU_HASH, PERCPU_HASH, PERCPU_ARRAY, LRU_PERCPU_HASH } = BPF_MAP_TYPE;
@@ -143,6 +172,22 @@ function usefulTypes(btf: Btf): number[] {
   return [0, ...ids];
 }
 
+/** Ids of structs with a lock in them, for values of {@link WITH_LOCK}. */
+const LOCKED_TYPES: readonly number[] = lockedTypes(openFixture(TYPES_OF).btf!);
+
+function lockedTypes(btf: Btf): number[] {
+  return btf.idsOfKind('struct').filter((id) => {
+    const type = btf.type(id);
+    return (
+      type.kind === 'struct' &&
+      type.members.some(({ typeId }) => {
+        const member = btf.type(typeId);
+        return member.kind === 'struct' && member.name === 'bpf_spin_lock';
+      })
+    );
+  });
+}
+
 const isLru = (type: number) => type === LRU_HASH || type === LRU_PERCPU_HASH;
 
 const oneOf = <T>(values: readonly T[]): fc.Arbitrary<T> => fc.constantFrom(...values);
@@ -153,7 +198,25 @@ const typeId = fc.oneof(
   { weight: 4, arbitrary: oneOf(USEFUL_TYPES) },
 );
 
-const newMap: fc.Arbitrary<NewMap> = oneOf(TYPES).chain((type) => {
+/** Maps whose values have a lock, which calls take with `BPF_F_LOCK`. */
+const lockedMap: fc.Arbitrary<NewMap> = fc.record({
+  call: fc.constant('create' as const),
+  type: oneOf([HASH, ARRAY]),
+  keySize: fc.constant(4),
+  valueSize: fc.constant(0),
+  maxEntries: oneOf([4, 8]),
+  flags: fc.constant(0),
+  name: fc.constant('locked'),
+  mapExtra: fc.constant(0),
+  template: fc.constant(0),
+  types: fc.record({
+    key: fc.constant(openFixture(TYPES_OF).btf!.idsOfKind('int')[0]!),
+    value: oneOf(LOCKED_TYPES),
+  }),
+  sizesOfTypes: fc.constant(true),
+});
+
+const anyMap: fc.Arbitrary<NewMap> = oneOf(TYPES).chain((type) => {
   const fitting = FITTING[type]!;
   const mostly = <T>(usual: T, others: readonly T[]): fc.Arbitrary<T> =>
     fc.oneof(
@@ -180,6 +243,29 @@ const newMap: fc.Arbitrary<NewMap> = oneOf(TYPES).chain((type) => {
   });
 });
 
+/** A map that can be made, so that there is one; of descriptors of maps, if there is a template. */
+const fittingMap: fc.Arbitrary<NewMap> = fc
+  .record({ type: oneOf(TYPES), valueSize: oneOf([4, 8]), template: fc.nat(3) })
+  .map(({ type, valueSize, template }) => ({
+    call: 'create',
+    type,
+    keySize: 4,
+    valueSize,
+    maxEntries: 4,
+    flags: 0,
+    name: 'fitting',
+    mapExtra: 0,
+    types: null,
+    sizesOfTypes: false,
+    ...FITTING[type],
+    template,
+  }));
+
+const newMap: fc.Arbitrary<NewMap> = fc.oneof(
+  { weight: 12, arbitrary: anyMap },
+  { weight: 1, arbitrary: lockedMap },
+);
+
 const map = fc.nat(9);
 const key = fc.oneof({ weight: 8, arbitrary: fc.nat(6) }, { weight: 1, arbitrary: fc.nat() });
 const flags = fc.oneof(
@@ -188,6 +274,7 @@ const flags = fc.oneof(
   { weight: 1, arbitrary: oneOf([3, 4, 5, 8]) },
 );
 const path = fc.oneof(
+  { weight: 6, arbitrary: fc.nat(1) },
   { weight: 3, arbitrary: fc.nat(4) },
   { weight: 1, arbitrary: fc.nat(PATHS.length - 1) },
 );
@@ -201,7 +288,13 @@ const elementCall: fc.Arbitrary<Operation> = fc.oneof(
   },
   {
     weight: 1,
-    arbitrary: fc.record({ call: call('updateBatch'), map, key, count: fc.nat(5), flags }),
+    arbitrary: fc.record({
+      call: call('updateBatch'),
+      map,
+      key,
+      count: fc.nat(5),
+      flags: fc.oneof({ weight: 3, arbitrary: fc.constant(0) }, oneOf([1, 2, 4, 4, 4, 5, 8])),
+    }),
   },
   {
     weight: 1,
@@ -222,23 +315,184 @@ const otherCall: fc.Arbitrary<Operation> = fc.oneof(
     access: oneOf<PinAccess>(['read-write', 'read-only', 'write-only']),
   }),
   fc.record({ call: call('unpin', 'makeDirectory', 'removeDirectory', 'kind'), path }),
-  fc.record({ call: call('openById'), map }),
-  fc.record({ call: call('lives'), made: fc.nat(9) }),
+  fc.record({ call: call('consume'), map }),
+  fc.record({ call: call('openById'), made: fc.nat(9) }),
+  fc.record({
+    call: call('lives'),
+    of: oneOf<'map' | 'btf' | 'program'>(['map', 'map', 'btf', 'program']),
+    made: fc.nat(9),
+  }),
+  fc.record({ call: call('contents'), made: fc.nat(9) }),
+  fc.record({ call: call('loadBtf', 'closeBtf', 'closeEvent') }),
   fc.record({ call: call('close'), map }),
   fc.record({ call: call('mapMemory'), map, writable: fc.boolean() }),
 );
 
-/** One case: some maps, and then calls. */
-export const operations: fc.Arbitrary<Operation[]> = fc
+const program = fc.nat(4);
+
+const newProgram: fc.Arbitrary<Operation & { readonly call: 'loadProgram' }> = fc.record({
+  call: fc.constant('loadProgram' as const),
+  // Socket filters and XDP; program arrays take those of one type.
+  type: oneOf([1, 1, 6]),
+  name: oneOf(['', 'program', 'much_longer_than_sixteen', 'not-allowed']),
+  map: fc.oneof(fc.constant(null), map),
+});
+
+const programCall: fc.Arbitrary<Operation> = fc.oneof(
+  newProgram,
+  fc.record({ call: call('programInfo', 'closeProgram', 'programById'), program }),
+  fc.record({ call: call('pinProgram'), program, path }),
+  fc.record({ call: call('openPinnedProgram'), path }),
+);
+
+const by = fc.oneof(
+  { weight: 4, arbitrary: fc.constant(0 as const) },
+  { weight: 1, arbitrary: fc.constant(1 as const) },
+);
+
+const madeBy = (calls: fc.Arbitrary<Operation>): fc.Arbitrary<Step> =>
+  fc.tuple(calls, by).map(([operation, process]) => ({ ...operation, by: process }));
+
+/**
+ * Stories: objects that hold each other, and calls on just these. In calls at random that is rare. The
+ * first process makes the objects, so its descriptors are in their order.
+ */
+const story = (
+  objects: readonly fc.Arbitrary<Operation>[],
+  calls: fc.Arbitrary<Operation>,
+): fc.Arbitrary<Operation[]> =>
+  fc
+    .tuple(fc.tuple(...objects), fc.array(calls, { minLength: 4, maxLength: 14, size: 'max' }))
+    .map(([made, then]) => [...made, ...then]);
+
+const fitting = (type: number, more: Partial<NewMap> = {}): fc.Arbitrary<NewMap> =>
+  fittingMap.map((map) => ({ ...map, type, valueSize: 4, ...FITTING[type], ...more }));
+
+const put = (target: number, values: readonly number[]): fc.Arbitrary<Operation> =>
+  fc.record({
+    call: call('update'),
+    map: fc.constant(target),
+    key: fc.nat(1),
+    value: oneOf(values),
+    flags: fc.constant(0),
+  });
+
+const take = (target: number): fc.Arbitrary<Operation> =>
+  fc.record({
+    call: call('delete'),
+    map: fc.constant(target),
+    key: fc.nat(1),
+    flags: fc.constant(0),
+  });
+
+const end = (targets: readonly number[]): fc.Arbitrary<Operation> =>
+  fc.record({ call: call('close'), map: oneOf(targets) });
+
+const lives = (of: 'map' | 'btf' | 'program'): fc.Arbitrary<Operation> =>
+  fc.record({ call: call('lives'), of: fc.constant(of), made: fc.nat(2) });
+
+/** A map whose keys and values are numbers, with types that say so or without. */
+const ofNumbers = (isTyped: boolean): fc.Arbitrary<NewMap> => {
+  const number = openFixture(TYPES_OF).btf!.idsOfKind('int')[0]!;
+  return fitting(HASH, {
+    types: isTyped ? { key: number, value: number } : null,
+    sizesOfTypes: true,
+  });
+};
+
+const outer = oneOf([ARRAY_OF_MAPS, HASH_OF_MAPS]).chain((type) => fitting(type, { template: 0 }));
+
+/** Two maps and one that takes them. */
+const nested = fc
+  .boolean()
+  .chain((isTyped) =>
+    story(
+      [ofNumbers(isTyped), outer, ofNumbers(isTyped)],
+      fc.oneof(
+        { weight: 4, arbitrary: put(1, [0, 2]) },
+        { weight: 2, arbitrary: take(1) },
+        { weight: 2, arbitrary: end([0, 2]) },
+        { weight: 1, arbitrary: end([1]) },
+        { weight: 1, arbitrary: lives('map') },
+        { weight: 1, arbitrary: lives('btf') },
+        { weight: 1, arbitrary: fc.record({ call: call('closeBtf') }) },
+      ),
+    ),
+  );
+
+/** A map that is a template and nothing more, and its types. */
+const template = story(
+  [ofNumbers(true), outer],
+  fc.oneof(
+    { weight: 3, arbitrary: end([0]) },
+    { weight: 1, arbitrary: end([1]) },
+    { weight: 3, arbitrary: lives('btf') },
+    { weight: 2, arbitrary: fc.record({ call: call('closeBtf') }) },
+  ),
+).map((calls) => calls.slice(0, 6));
+
+/** A program array, programs to be put into it, and one that uses it. */
+const jumps = story(
+  [
+    fitting(PROG_ARRAY),
+    newProgram.map((one) => ({ ...one, name: 'first', map: null })),
+    newProgram.map((one) => ({ ...one, name: 'second', map: 0 })),
+  ],
+  fc.oneof(
+    { weight: 4, arbitrary: put(0, [0, 1]) },
+    { weight: 1, arbitrary: take(0) },
+    { weight: 1, arbitrary: end([0]) },
+    { weight: 2, arbitrary: fc.record({ call: call('closeProgram'), program: fc.nat(1) }) },
+    {
+      weight: 1,
+      arbitrary: fc.record({ call: call('pin'), map: fc.constant(0), path: fc.nat(1) }),
+    },
+    { weight: 1, arbitrary: fc.record({ call: call('unpin'), path: fc.nat(1) }) },
+    { weight: 2, arbitrary: lives('program') },
+  ),
+);
+
+/** Two files of an array of events. */
+const events = story(
+  [fitting(PERF_EVENT_ARRAY), fc.record({ call: call('openById'), made: fc.constant(0) })],
+  fc.oneof(
+    { weight: 4, arbitrary: put(0, [0]) },
+    { weight: 4, arbitrary: put(1, [0]) },
+    { weight: 3, arbitrary: take(0) },
+    { weight: 1, arbitrary: end([0, 1]) },
+    { weight: 1, arbitrary: fc.record({ call: call('closeEvent') }) },
+    { weight: 1, arbitrary: fc.record({ call: call('duplicate'), map: fc.nat(1) }) },
+  ),
+);
+
+/** One case: some maps, or a story, and then calls. */
+export const operations: fc.Arbitrary<Step[]> = fc
   .tuple(
-    fc.array(newMap, { minLength: 1, maxLength: 3 }),
+    fc.oneof(
+      { weight: 14, arbitrary: fc.constant([]) },
+      { weight: 2, arbitrary: nested },
+      { weight: 1, arbitrary: template },
+      { weight: 2, arbitrary: jumps },
+      { weight: 2, arbitrary: events },
+    ),
+    fc.array(fittingMap, { minLength: 1, maxLength: 2 }),
+    fc.array(fc.oneof({ weight: 4, arbitrary: newMap }, { weight: 1, arbitrary: newProgram }), {
+      maxLength: 3,
+    }),
     fc.array(
       fc.oneof(
-        { weight: 5, arbitrary: elementCall },
-        { weight: 2, arbitrary: otherCall },
-        { weight: 1, arbitrary: newMap },
+        { weight: 80, arbitrary: madeBy(elementCall) },
+        { weight: 40, arbitrary: madeBy(otherCall) },
+        { weight: 16, arbitrary: madeBy(newMap) },
+        { weight: 14, arbitrary: madeBy(programCall) },
+        { weight: 1, arbitrary: fc.constant({ call: 'exit' as const, by: 1 as const }) },
       ),
-      { minLength: 4, maxLength: 40, size: 'max' },
+      { minLength: 4, maxLength: 50, size: 'max' },
     ),
   )
-  .map(([maps, calls]) => [...maps, ...calls]);
+  .map(([told, maps, others, calls]) => [
+    ...[...told, ...maps, ...others].map((one) => ({ ...one, by: 0 as const })),
+    // The second process has one of them.
+    { call: 'openById', made: 0, by: 1 },
+    ...calls,
+  ]);

@@ -3,6 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import { SyscallError } from '../../src/errors.ts';
 import { HashMap, load, u32 } from '../../src/index.ts';
+import type { Call } from '../../src/kernel/faults.ts';
 import { linuxKernel } from '../../src/kernel/linux.ts';
 import { MemoryKernel, replay, withFaults } from '../../src/testing.ts';
 import { openFixture } from '../support/fixtures.ts';
@@ -79,6 +80,33 @@ describe('the log', () => {
     );
   });
 
+  it('has what was read, one entry at a time and in batches', () => {
+    const faulty = withFaults(new MemoryKernel());
+    using map = HashMap.create({ ...U32, kernel: faulty.kernel });
+    map.set(1, 2);
+    faulty.reset();
+    map.get(1);
+    expect(faulty.print()).toMatch(/^lookup\(.*\) = true, reading <02 00 00 00>$/);
+    faulty.reset();
+    expect(map.snapshot()).toEqual([[1, 2]]);
+    const [batch] = faulty.calls.filter(({ method }) => method === 'lookupBatch');
+    const [keys, values] = batch!.read!;
+    expect([keys![0], values![0]]).toEqual([1, 2]);
+    // Not what the caller's memory has become since.
+    map.set(1, 9).snapshot();
+    expect(values![0]).toBe(2);
+    expect(withoutReading(faulty.calls)).toEqual(['update']);
+  });
+
+  it('has questions that cannot be refused', () => {
+    const faulty = withFaults(new MemoryKernel());
+    using map = HashMap.create({ ...U32, kernel: faulty.kernel });
+    map.freeze();
+    faulty.reset();
+    map.usage();
+    expect(faulty.print()).toBe('mapUsage(3) = {"memoryBytes":32,"frozen":true}');
+  });
+
   it('lets a test do something between two calls', () => {
     const faulty = withFaults(new MemoryKernel());
     using map = HashMap.create({ ...U32, kernel: faulty.kernel });
@@ -90,13 +118,59 @@ describe('the log', () => {
 
   it('can be replayed in another kernel', () => {
     const faulty = withFaults(new MemoryKernel());
-    using _ = load(openFixture('nested/hash-of-maps'), { kernel: faulty.kernel });
+    using _ = load(openFixture('nested/hash-of-maps'), {
+      kernel: faulty.kernel,
+      programs: false,
+    });
     const other = new MemoryKernel({ littleEndian: true });
     // A descriptor more, so that all numbers differ.
     HashMap.create({ ...U32, kernel: other });
     const replayed = replay(faulty.calls, other);
     expect(replayed.filter(({ error }) => error !== undefined)).toEqual([]);
     expect(other.openDescriptors().length).toBe(4);
+  });
+});
+
+describe('a replay', () => {
+  it('reads again, so that both readings can be compared', () => {
+    const faulty = withFaults(new MemoryKernel());
+    const map = HashMap.create({ ...U32, kernel: faulty.kernel });
+    map.set(1, 2);
+    map.get(1);
+    map.close();
+    const again = replay(faulty.calls, new MemoryKernel());
+    expect(again.map(({ read }) => read)).toEqual(faulty.calls.map(({ read }) => read));
+    expect(again.some(({ read }) => read !== undefined)).toBe(true);
+  });
+
+  it('knows nothing more of a descriptor that was closed', () => {
+    const faulty = withFaults(new MemoryKernel());
+    const fd = HashMap.create({ ...U32, kernel: faulty.kernel }).fd;
+    faulty.kernel.close(fd);
+    expect(() => faulty.kernel.mapInfo(fd)).toThrow('EBADFD');
+    const other = new MemoryKernel();
+    // What has the old number in the other kernel is none of the replay's business.
+    const [mine, created] = [1, 2].map(() => HashMap.create({ ...U32, kernel: other }));
+    created!.close();
+    const again = replay(faulty.calls, other);
+    expect(again.map(({ error }) => error !== undefined)).toEqual(
+      faulty.calls.map(({ error }) => error !== undefined),
+    );
+    expect(again.at(-1)!.error).toBeInstanceOf(SyscallError);
+    expect(other.openDescriptors()).toEqual([mine!.fd]);
+  });
+
+  it('makes no call on another descriptor in the place of one that it could not get', () => {
+    const faulty = withFaults(new MemoryKernel());
+    const map = HashMap.create({ ...U32, kernel: faulty.kernel });
+    map.set(1, 2);
+    const other = new MemoryKernel();
+    using bystander = HashMap.create({ ...U32, kernel: other });
+    expect(bystander.fd).toBe(map.fd);
+    const poor = other.process({ capabilities: [] });
+    const again = replay(faulty.calls, poor);
+    expect(again.every(({ error }) => error instanceof SyscallError)).toBe(true);
+    expect(bystander.count()).toBe(0);
   });
 });
 
@@ -122,3 +196,7 @@ describeKernel('the log of the running kernel', () => {
     expect(memory.paths().length).toBeGreaterThan(5);
   });
 });
+
+function withoutReading(calls: readonly Call[]): string[] {
+  return calls.flatMap(({ method, read }) => (read === undefined ? [method] : []));
+}

@@ -141,7 +141,9 @@ function loadPinned(name: string, { kernel, directory }: Place): LoadedObject {
       maps[section] = { pin };
     }
   }
-  return load(object, { kernel, pinDirectory: directory, pinAll: true, maps });
+  // What is compared is maps; `.kconfig` and the arena are programs' business.
+  const options = { pinDirectory: directory, pinAll: true, programs: false } as const;
+  return load(object, { ...options, kernel, maps });
 }
 
 /** A map as skep tells of it, in bpftool's words. */

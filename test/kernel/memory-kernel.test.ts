@@ -142,6 +142,17 @@ describe('privileges', () => {
     expect(map.set(1, 1).get(1)).toBe(1);
   });
 
+  it('without CAP_PERFMON refuse events of a CPU, with the errno of perf_event_open(2)', () => {
+    // As root without CAP_SYS_ADMIN and CAP_PERFMON (setpriv --bounding-set), with
+    // perf_event_paranoid at 2: EACCES, also for CPUs that there are not.
+    const kernel = new MemoryKernel({ capabilities: ['CAP_BPF'] });
+    expect(() => kernel.openOutputEvent(0, 1)).toThrow('EACCES');
+    expect(() => kernel.openOutputEvent(99, 1)).toThrow('EACCES');
+    const other = kernel.process({ capabilities: ['CAP_PERFMON'] });
+    other.close(other.openOutputEvent(0, 1));
+    expect(() => other.openOutputEvent(99, 1)).toThrow('EINVAL');
+  });
+
   it('without CAP_BPF refuse to create, and leave pins to be used', () => {
     const owner = new MemoryKernel();
     using map = HashMap.create({ ...U32, kernel: owner });

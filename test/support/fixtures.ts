@@ -29,7 +29,7 @@ export function loadUnpinned(name: string, kernel: Kernel): LoadedObject {
   const maps = Object.fromEntries(
     [...object.maps.keys()].map((map) => [map, { pin: false as const }]),
   );
-  return load(object, { kernel, maps });
+  return load(object, { kernel, maps, programs: false });
 }
 
 /** A JSON file below fixtures/. */

@@ -113,6 +113,7 @@ function memoryPlace(options: MemoryKernelOptions): Place {
     removePins(kernel);
     // What a map is held by now is a mapping that nobody has ended.
     expect(kernel.mapIds(), 'maps left in memory').toEqual([]);
+    expect(kernel.programIds(), 'programs left in memory').toEqual([]);
   });
   withoutLinux();
   return {
@@ -138,7 +139,14 @@ function withoutLinux(): void {
     return;
   }
   beforeEach(() => {
-    for (const method of ['createMap', 'openPinnedMap', 'openMapById', 'loadBtf'] as const) {
+    for (const method of [
+      'createMap',
+      'openPinnedMap',
+      'openMapById',
+      'loadBtf',
+      'loadProgram',
+      'openPinnedProgram',
+    ] as const) {
       vi.spyOn(linuxKernel(), method).mockImplementation(() => {
         throw new Error('this test is about the kernel in the process: pass { kernel }');
       });

@@ -13,6 +13,14 @@ import type {
   PinAccess,
   Watch,
 } from '../../src/kernel/kernel.ts';
+import type {
+  BtfInfo,
+  LogRequest,
+  ProgramAttributes,
+  ProgramCode,
+  ProgramInfo,
+  TestRunOutcome,
+} from '../../src/kernel/program-calls.ts';
 import { ERRNO } from '../../src/uapi/errno.ts';
 
 interface FakeMap {
@@ -22,7 +30,12 @@ interface FakeMap {
   frozen: boolean;
 }
 
-type Thing = FakeMap | { readonly btf: Uint8Array };
+interface FakeProgram {
+  readonly id: number;
+  readonly program: ProgramAttributes;
+}
+
+type Thing = FakeMap | FakeProgram | { readonly btf: Uint8Array };
 
 /** One recorded call: the method and what matters of its arguments. */
 export type Call = readonly [method: string, ...details: unknown[]];
@@ -34,11 +47,14 @@ export class ScriptedKernel implements Kernel {
   readonly calls: Call[] = [];
   readonly descriptors = new Map<number, Thing>();
   readonly pins = new Map<string, FakeMap>();
+  readonly programPins = new Map<string, FakeProgram>();
   readonly directories = new Set(['/sys/fs/bpf']);
   /** Asked before each call that changes or creates something: an errno name, or undefined. */
   fail: (call: Call, index: number) => string | undefined = () => undefined;
   /** Called before each such call is made. */
   before: (call: Call) => void = () => {};
+  /** What the verifier writes, if it is asked for a log. */
+  log = '';
   /** Whether it has batches for maps of maps. */
   hasBatches = true;
   #nextFd = 100;
@@ -91,7 +107,7 @@ export class ScriptedKernel implements Kernel {
   openMapById(id: number): number {
     this.#call('BPF_MAP_GET_FD_BY_ID', ['openMapById', id]);
     for (const thing of [...this.descriptors.values(), ...this.pins.values()]) {
-      if ('id' in thing && thing.id === id) {
+      if ('attributes' in thing && thing.id === id) {
         return this.#open(thing);
       }
     }
@@ -194,24 +210,113 @@ export class ScriptedKernel implements Kernel {
 
   pin(fd: number, path: string): void {
     this.#call('BPF_OBJ_PIN', ['pin', fd, path]);
-    if (this.pins.has(path)) {
+    if (this.pins.has(path) || this.programPins.has(path)) {
       throw this.#refused('BPF_OBJ_PIN', 'EEXIST');
     }
-    this.pins.set(path, this.#map(fd));
+    const thing = this.#thing(fd);
+    if ('program' in thing) {
+      this.programPins.set(path, thing);
+    } else {
+      this.pins.set(path, this.#map(fd));
+    }
   }
 
   openPinnedMap(path: string, access: PinAccess): number {
     this.#call('BPF_OBJ_GET', ['openPinnedMap', path, access]);
-    const map = this.pins.get(path);
-    if (map === undefined) {
-      throw this.#refused('BPF_OBJ_GET', 'ENOENT');
+    return this.#open(this.#pinned(path, this.pins, this.programPins));
+  }
+
+  loadProgram(program: ProgramAttributes, log: LogRequest | null): number {
+    if (log !== null && log.level > 0) {
+      const text = new TextEncoder().encode(`${this.log}\0`);
+      log.buffer.set(text.subarray(0, log.buffer.length));
+      log.wholeBytes = text.length;
     }
-    return this.#open(map);
+    this.#call('BPF_PROG_LOAD', ['loadProgram', program.name, program]);
+    return this.#open({ id: this.#nextId++, program });
+  }
+
+  programInfo(fd: number): ProgramInfo {
+    const { id, program } = this.#program(fd);
+    return {
+      id,
+      type: program.type,
+      tag: '0'.repeat(16),
+      name: program.name,
+      jitedBytes: 0,
+      translatedBytes: program.instructions.length,
+      loadTime: 0n,
+      userId: 0,
+      mapIds: [],
+      gplCompatible: program.license === 'GPL',
+      btfId: 0,
+      runTimeNanoseconds: 0n,
+      runCount: 0n,
+      recursionMisses: 0n,
+      verifiedInstructions: 0,
+      attachTypeId: program.target?.typeId ?? 0,
+      attachBtfObjectId: 0,
+    };
+  }
+
+  programCode(fd: number): ProgramCode {
+    const { instructions } = this.#program(fd).program;
+    return { instructions, functionInfo: null, lineInfo: null };
+  }
+
+  openProgramById(): number {
+    throw this.#refused('BPF_PROG_GET_FD_BY_ID', 'EPERM');
+  }
+
+  nextProgramId(): number | null {
+    return null;
+  }
+
+  openPinnedProgram(path: string): number {
+    this.#call('BPF_OBJ_GET', ['openPinnedProgram', path]);
+    return this.#open(this.#pinned(path, this.programPins, this.pins));
+  }
+
+  runProgram(): TestRunOutcome {
+    throw this.#refused('BPF_PROG_TEST_RUN', 'ENOTSUPP');
+  }
+
+  linkStructOps(mapFd: number): number {
+    this.#call('BPF_LINK_CREATE', ['linkStructOps', mapFd]);
+    return this.#open({ btf: new Uint8Array() });
+  }
+
+  openBtfById(): number {
+    throw this.#refused('BPF_BTF_GET_FD_BY_ID', 'EPERM');
+  }
+
+  nextBtfId(): number | null {
+    throw this.#refused('BPF_BTF_GET_NEXT_ID', 'EPERM');
+  }
+
+  btfInfo(): BtfInfo {
+    throw this.#refused('BPF_OBJ_GET_INFO_BY_FD', 'EINVAL');
+  }
+
+  version(): number {
+    return 0x061200;
+  }
+
+  configuration(): string | null {
+    return null;
+  }
+
+  symbolAddresses(): ReadonlyMap<string, bigint> {
+    return new Map();
+  }
+
+  kernelBtf(): Uint8Array | null {
+    return null;
   }
 
   unpin(path: string): boolean {
     this.calls.push(['unpin', path]);
-    return this.pins.delete(path);
+    return this.pins.delete(path) || this.programPins.delete(path);
   }
 
   fileSystem(path: string): FileSystemKind {
@@ -285,9 +390,29 @@ export class ScriptedKernel implements Kernel {
     return thing;
   }
 
+  #pinned(
+    path: string,
+    wanted: ReadonlyMap<string, FakeMap | FakeProgram>,
+    others: ReadonlyMap<string, FakeMap | FakeProgram>,
+  ): FakeMap | FakeProgram {
+    const thing = wanted.get(path);
+    if (thing === undefined) {
+      throw this.#refused('BPF_OBJ_GET', others.has(path) ? 'EINVAL' : 'ENOENT');
+    }
+    return thing;
+  }
+
+  #program(fd: number): FakeProgram {
+    const thing = this.#thing(fd);
+    if (!('program' in thing)) {
+      throw new Error(`descriptor ${fd} is no program`);
+    }
+    return thing;
+  }
+
   #map(fd: number): FakeMap {
     const thing = this.#thing(fd);
-    if (!('id' in thing)) {
+    if (!('attributes' in thing)) {
       throw new Error(`descriptor ${fd} is no map`);
     }
     return thing;

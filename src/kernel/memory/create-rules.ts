@@ -21,8 +21,8 @@ const INT_MAX = 0x7fff_ffff;
 /** Bytes of a prefix: 1 to 256, behind its length of 4. */
 const SHORTEST_PREFIX_KEY = 5;
 const LONGEST_PREFIX_KEY = 260;
-/** `LPM_VAL_SIZE_MAX`. */
-const LARGEST_TRIE_VALUE = LARGEST_ALLOCATION - 256 - 40;
+/** `LPM_VAL_SIZE_MAX`: behind the longest prefix and `struct lpm_trie_node`. */
+const LARGEST_TRIE_VALUE = LARGEST_ALLOCATION - 256 - 24;
 
 const ACCESS = BPF_F.RDONLY | BPF_F.WRONLY | BPF_F.RDONLY_PROG | BPF_F.WRONLY_PROG;
 const HASH_FLAGS =
@@ -136,14 +136,18 @@ const QUEUE_CHECK: Check = (map) => {
   return map.valueSize > LARGEST_ALLOCATION ? -ERRNO.E2BIG : 0;
 };
 
-const BLOOM_CHECK: Check = (map) =>
-  map.keySize !== 0 ||
-  map.valueSize === 0 ||
-  map.maxEntries === 0 ||
-  !flagsAllowed(map, BLOOM_FLAGS) ||
-  map.mapExtra > 15n
-    ? -ERRNO.EINVAL
-    : 0;
+const BLOOM_CHECK: Check = (map) => {
+  if (
+    map.keySize !== 0 ||
+    map.valueSize === 0 ||
+    map.maxEntries === 0 ||
+    !flagsAllowed(map, BLOOM_FLAGS) ||
+    map.mapExtra > 15n
+  ) {
+    return -ERRNO.EINVAL;
+  }
+  return map.valueSize > LARGEST_ALLOCATION ? -ERRNO.E2BIG : 0;
+};
 
 const RING_CHECK: Check = (map, pageSize) =>
   (map.flags & ~RING_FLAGS) !== 0 ||
@@ -184,6 +188,10 @@ export function checkAttributes(map: MapAttributes, pageSize: number): number {
   if (map.btf !== null && map.btf.keyTypeId !== 0 && map.btf.valueTypeId === 0) {
     return -ERRNO.EINVAL;
   }
+  // Only struct_ops maps have it, which are not there.
+  if (map.kernelValueType !== undefined) {
+    return -ERRNO.EINVAL;
+  }
   if (map.mapExtra !== 0n && map.type !== BPF_MAP_TYPE.BLOOM_FILTER) {
     return -ERRNO.EINVAL;
   }
@@ -212,6 +220,15 @@ function hasNode(map: MapAttributes): boolean {
 /** The bytes of a value as calls move it: all CPUs' values in a per-CPU map. */
 export function movedBytes(map: Pick<MapAttributes, 'type' | 'valueSize'>, cpus: number): number {
   return PER_CPU_TYPES.has(map.type) ? alignUp(map.valueSize, 8) * cpus : map.valueSize;
+}
+
+/**
+ * Entries that a map has room for: as many for each CPU where each has a list of its own
+ * (`htab_map_alloc`).
+ */
+export function roomOf(map: Pick<MapAttributes, 'flags' | 'maxEntries'>, cpus: number): number {
+  const { flags, maxEntries } = map;
+  return (flags & BPF_F.NO_COMMON_LRU) === 0 ? maxEntries : Math.ceil(maxEntries / cpus) * cpus;
 }
 
 /** What the flags of a new map let its descriptor do. */

@@ -6,21 +6,24 @@
  */
 
 import { ERRNO } from '../../uapi/errno.ts';
+import { checkCount } from '../check-numbers.ts';
 import { checkRoom } from '../check-room.ts';
 import type { BatchCursor, PinAccess } from '../kernel.ts';
 import { refused } from '../refused.ts';
 import { indexOf } from './array-store.ts';
 import { movedBytes } from './create-rules.ts';
-import { describeMap } from './descriptors.ts';
+import { describeMap, isStream, type OpenFile } from './descriptors.ts';
 import { fitsTemplate } from './inner-meta.ts';
 
-import { type KernelObject, MapObject, ProgramObject } from './objects.ts';
+import { type KernelObject, MapObject } from './objects.ts';
+import { fitsArray, ProgramObject } from './program-object.ts';
 import { EventStore, ObjectStore } from './slot-stores.ts';
 import { LOCK } from './store.ts';
 
 /** A map behind a descriptor. */
 export interface OpenMap {
   readonly map: MapObject;
+  readonly file: OpenFile;
   readonly access: PinAccess;
 }
 
@@ -76,10 +79,10 @@ export class MemoryElements {
 
   update(fd: number, key: Uint8Array | null, value: Uint8Array, flags: number): void {
     const command = 'BPF_MAP_UPDATE_ELEM';
-    const { map, access } = this.#element(fd, key, value);
-    checkWritable(map, access, command, fd);
-    this.#checkLock(map, flags, command, fd);
-    this.#checked(this.#store(map, key ?? NO_KEY, value, flags & ~LOCK), command, fd);
+    const open = this.#element(fd, key, value);
+    checkWritable(open.map, open.access, command, fd);
+    this.#checkLock(open.map, flags, command, fd);
+    this.#checked(this.#store(open, key ?? NO_KEY, value, flags & ~LOCK), command, fd);
   }
 
   delete(fd: number, key: Uint8Array): boolean {
@@ -117,6 +120,7 @@ export class MemoryElements {
     if (access === 'write-only') {
       throw refused(command, ERRNO.EPERM, describeMap(fd));
     }
+    checkPosition(map, cursor);
     const read = map.store.lookupBatch(cursor, keys, values, count);
     return this.#read(map, cursor, read, values, command, fd);
   }
@@ -133,6 +137,7 @@ export class MemoryElements {
     if (access !== 'read-write' || map.frozen) {
       throw refused(command, ERRNO.EPERM, describeMap(fd));
     }
+    checkPosition(map, cursor);
     const read = map.store.takeBatch(cursor, keys, values, count);
     return this.#read(map, cursor, read, values, command, fd);
   }
@@ -145,11 +150,12 @@ export class MemoryElements {
     flags: number,
   ): boolean {
     const command = 'BPF_MAP_UPDATE_BATCH';
-    const { map, access } = this.#batch(fd, keys, values, count);
-    checkWritable(map, access, command, fd);
+    const open = this.#batch(fd, keys, values, count);
+    const { map } = open;
+    checkWritable(map, open.access, command, fd);
     // Flags that no batch takes are answered as the absence of batches is: nothing was done.
     const lacksLock = (flags & LOCK) !== 0 && !map.hasLock;
-    if (!map.store.updatesBatches || (flags & ~LOCK) !== 0 || lacksLock) {
+    if (!map.store.updatesBatches || (flags !== 0 && flags !== LOCK) || lacksLock) {
       return false;
     }
     const { keySize } = map.attributes;
@@ -157,7 +163,7 @@ export class MemoryElements {
     for (let index = 0; index < count; index += 1) {
       const key = keys.slice(index * keySize, (index + 1) * keySize);
       const value = values.slice(index * valueBytes, (index + 1) * valueBytes);
-      this.#checked(this.#store(map, key, value, 0), command, fd);
+      this.#checked(this.#store(open, key, value, 0), command, fd);
     }
     return true;
   }
@@ -179,6 +185,7 @@ export class MemoryElements {
 
   #batch(fd: number, keys: Uint8Array, values: Uint8Array, count: number): OpenMap {
     const open = this.#context.map(fd);
+    checkCount(count);
     checkRoom(keys, open.map.attributes.keySize * count, 'the keys');
     const valueBytes = movedBytes(open.map.attributes, this.#context.cpus);
     checkRoom(values, valueBytes * count, 'the values');
@@ -186,12 +193,12 @@ export class MemoryElements {
   }
 
   /** Stores a value: of maps of objects, what the descriptor in it refers to. */
-  #store(map: MapObject, key: Uint8Array, value: Uint8Array, flags: number): number {
+  #store({ map, file }: OpenMap, key: Uint8Array, value: Uint8Array, flags: number): number {
     const own = keyOf(map, key);
     const bytes = value.slice(0, movedBytes(map.attributes, this.#context.cpus));
     if (map.store instanceof EventStore) {
       const fd = indexOf(bytes, this.#context.littleEndian);
-      return map.store.put(own, this.#context.object(fd), flags);
+      return map.store.put(own, this.#context.object(fd), flags, file);
     }
     if (!(map.store instanceof ObjectStore)) {
       clearSpecial(map, bytes);
@@ -214,10 +221,11 @@ export class MemoryElements {
     const object = this.#context.object(fd);
     if (object === undefined) {
       // The standard streams are open, and are nothing that belongs into a map.
-      return fd < 3 ? -ERRNO.EINVAL : -ERRNO.EBADF;
+      return isStream(fd) ? -ERRNO.EINVAL : -ERRNO.EBADF;
     }
     if (map.inner === null) {
-      return object instanceof ProgramObject ? object.id : -ERRNO.EINVAL;
+      const fits = object instanceof ProgramObject && fitsArray(map, object.parts);
+      return fits ? object.id : -ERRNO.EINVAL;
     }
     return object instanceof MapObject && fitsTemplate(map.inner, object)
       ? object.id
@@ -280,6 +288,11 @@ export function checkWritable(
 /** The key's own bytes: callers may hand in more. */
 function keyOf(map: MapObject, key: Uint8Array): Uint8Array {
   return key.subarray(0, map.attributes.keySize);
+}
+
+/** A position is as large as a key, or as the number of a bucket. */
+function checkPosition(map: MapObject, cursor: BatchCursor): void {
+  checkRoom(cursor.position, Math.max(map.attributes.keySize, 4), 'the position');
 }
 
 function clearSpecial(map: MapObject, value: Uint8Array): void {

@@ -3,12 +3,28 @@
  * (`kernel/bpf/inode.c`). Every answer is 0 or a negative errno, as the kernel gives it.
  */
 
+import { encodeText } from '../../bytes/text.ts';
 import { ERRNO } from '../../uapi/errno.ts';
 import type { FileSystemKind } from '../kernel.ts';
 import { refused } from '../refused.ts';
 import type { KernelObject } from './objects.ts';
 
+/** `NAME_MAX`, in bytes. */
 const LONGEST_NAME = 255;
+/** `PATH_MAX`, without the NUL. */
+const LONGEST_PATH = 4095;
+
+/** Where a path leads: everything before its last part is a directory that is there. */
+interface Place {
+  /** Absolute, without `.`, `..` and needless slashes. */
+  readonly path: string;
+  /** Whether it lies on this file system. */
+  readonly isInside: boolean;
+  /** What its last part is: a name, `.`, `..`, or nothing (the root of everything). */
+  readonly last: 'name' | 'dot' | 'parent' | 'root';
+  /** Whether a slash follows, which only directories take. */
+  readonly isDirectory: boolean;
+}
 
 export class BpfFileSystem {
   /** Where it is mounted: an absolute path. */
@@ -26,89 +42,102 @@ export class BpfFileSystem {
     return [...this.#nodes.keys()].filter((path) => path !== this.root).sort();
   }
 
-  /** What a path lies on, or a negative errno for a name that is too long. */
+  /** What a path lies on, or a negative errno for one that is too long. */
   kind(path: string): FileSystemKind | number {
-    if (!this.#contains(path)) {
+    const place = this.#walk(path);
+    if (typeof place === 'number') {
+      return place === -ERRNO.ENAMETOOLONG ? place : 'missing';
+    }
+    if (!place.isInside) {
       return 'other';
     }
-    if (this.#refusalToWalk(trimmed(path)) === -ERRNO.ENAMETOOLONG) {
-      return -ERRNO.ENAMETOOLONG;
-    }
-    return this.#nodes.has(trimmed(path)) ? 'bpf' : 'missing';
+    const node = this.#nodes.get(place.path);
+    const isThere = node !== undefined && (node === null || !place.isDirectory);
+    return isThere ? 'bpf' : 'missing';
   }
 
   pin(path: string, object: KernelObject): number {
-    const refusal = this.#refusalToMake(path);
-    if (refusal < 0) {
-      return refusal;
+    const place = this.#placeToMake(path);
+    if (typeof place === 'number') {
+      return place;
     }
-    this.#nodes.set(trimmed(path), object);
+    if (place.isDirectory) {
+      return -ERRNO.ENOENT;
+    }
+    this.#nodes.set(place.path, object);
     object.hold(true);
     return 0;
   }
 
   /** The object pinned at a path, or a negative errno. */
   get(path: string): KernelObject | number {
-    const place = trimmed(path);
-    const refusal = this.#refusalToWalk(place);
-    if (refusal < 0) {
-      return refusal;
+    const place = this.#walk(path);
+    if (typeof place === 'number') {
+      return place;
     }
-    const node = this.#nodes.get(place);
+    const node = this.#nodes.get(place.path);
     if (node === undefined) {
-      return this.#contains(place) ? -ERRNO.ENOENT : -ERRNO.EACCES;
+      return place.isInside ? -ERRNO.ENOENT : -ERRNO.EACCES;
     }
-    return node ?? -ERRNO.EACCES;
+    return node === null ? -ERRNO.EACCES : place.isDirectory ? -ERRNO.ENOTDIR : node;
   }
 
+  /** `do_unlinkat`. */
   unpin(path: string): number {
-    const place = trimmed(path);
-    const refusal = this.#refusalToWalk(place);
-    if (refusal < 0) {
-      return refusal;
+    const place = this.#walk(path);
+    if (typeof place === 'number') {
+      return place;
     }
-    const node = this.#nodes.get(place);
+    const node = this.#nodes.get(place.path);
+    if (place.last !== 'name' || node === null) {
+      return -ERRNO.EISDIR;
+    }
     if (node === undefined) {
       return -ERRNO.ENOENT;
     }
-    if (node === null) {
-      return -ERRNO.EISDIR;
+    if (place.isDirectory) {
+      return -ERRNO.ENOTDIR;
     }
-    this.#nodes.delete(place);
+    this.#nodes.delete(place.path);
     node.release(true);
     return 0;
   }
 
   makeDirectory(path: string): number {
-    const refusal = this.#refusalToMake(path);
-    if (refusal === 0) {
-      this.#nodes.set(trimmed(path), null);
+    const place = this.#placeToMake(path);
+    if (typeof place === 'number') {
+      return place;
     }
-    return refusal;
+    this.#nodes.set(place.path, null);
+    return 0;
   }
 
+  /** `do_rmdir`. */
   removeDirectory(path: string): number {
-    const place = trimmed(path);
-    const refusal = this.#refusalToWalk(place);
-    if (refusal < 0) {
+    const place = this.#walk(path);
+    if (typeof place === 'number') {
+      return place;
+    }
+    const refusal = REMOVED_BY_OTHER_NAME[place.last];
+    if (refusal !== 0) {
       return refusal;
     }
-    const node = this.#nodes.get(place);
+    const node = this.#nodes.get(place.path);
     if (node === undefined) {
       return -ERRNO.ENOENT;
     }
     if (node !== null) {
       return -ERRNO.ENOTDIR;
     }
-    if (place === this.root) {
+    if (place.path === this.root) {
       return -ERRNO.EBUSY;
     }
     for (const other of this.#nodes.keys()) {
-      if (other.startsWith(`${place}/`)) {
+      if (other.startsWith(`${place.path}/`)) {
         return -ERRNO.ENOTEMPTY;
       }
     }
-    this.#nodes.delete(place);
+    this.#nodes.delete(place.path);
     return 0;
   }
 
@@ -116,51 +145,80 @@ export class BpfFileSystem {
     return path === this.root || path.startsWith(`${this.root}/`);
   }
 
-  #refusalToMake(path: string): number {
-    const place = trimmed(path);
-    if (this.#nodes.has(place)) {
+  /** Where something new can be made, or why not (`filename_create`). */
+  #placeToMake(path: string): Place | number {
+    const place = this.#walk(path);
+    if (typeof place === 'number') {
+      return place;
+    }
+    const isAbove = this.root.startsWith(`${place.path}/`);
+    if (place.last !== 'name' || isAbove || this.#nodes.has(place.path)) {
       return -ERRNO.EEXIST;
     }
-    if (!this.#contains(place)) {
-      return -ERRNO.EPERM;
-    }
-    return this.#refusalToWalk(place);
+    return place.isInside ? place : -ERRNO.EPERM;
   }
 
-  /** Why a path cannot lead anywhere: a part of it is missing, is no directory, or has a dot. */
-  #refusalToWalk(path: string): number {
-    if (!this.#contains(path)) {
+  /**
+   * Follows a path as `path_parentat` does. Outside of this file system there is nothing to be found
+   * out: every name there counts as a directory.
+   */
+  #walk(path: string): Place | number {
+    if (path === '') {
+      return -ERRNO.ENOENT;
+    }
+    if (encodeText(path).length > LONGEST_PATH) {
+      return -ERRNO.ENAMETOOLONG;
+    }
+    const parts = path.split('/').filter((part) => part !== '');
+    // A path without a slash at its start begins in some directory outside.
+    let at = path.startsWith('/') ? '' : '/.';
+    let last: Place['last'] = 'root';
+    for (const part of parts) {
+      const refusal = this.#refusalToEnter(at, part);
+      if (refusal < 0) {
+        return refusal;
+      }
+      last = part === '.' ? 'dot' : part === '..' ? 'parent' : 'name';
+      if (last !== 'dot') {
+        at = last === 'name' ? `${at}/${part}` : at.slice(0, Math.max(at.lastIndexOf('/'), 0));
+      }
+    }
+    return { path: at, isInside: this.#contains(at), last, isDirectory: path.endsWith('/') };
+  }
+
+  /** Why a name cannot be looked up where a path has come to. */
+  #refusalToEnter(at: string, part: string): number {
+    if (!this.#contains(at)) {
       return 0;
     }
-    let at = this.root;
-    const parts = path.slice(this.root.length + 1).split('/');
-    for (const [index, part] of parts.entries()) {
-      const parent = this.#nodes.get(at);
-      if (parent === undefined) {
-        return -ERRNO.ENOENT;
-      }
-      if (parent !== null) {
-        return -ERRNO.ENOTDIR;
-      }
-      if (part.length > LONGEST_NAME) {
-        return -ERRNO.ENAMETOOLONG;
-      }
-      if (part.includes('.')) {
-        return -ERRNO.EPERM;
-      }
-      at = `${at}/${part}`;
-      if (index === parts.length - 1) {
-        return 0;
-      }
+    const node = this.#nodes.get(at);
+    if (node !== null) {
+      return node === undefined ? -ERRNO.ENOENT : -ERRNO.ENOTDIR;
     }
-    return 0;
+    if (part === '.' || part === '..') {
+      return 0;
+    }
+    if (part.includes('.')) {
+      // Reserved (`bpf_lookup`).
+      return -ERRNO.EPERM;
+    }
+    return encodeText(part).length > LONGEST_NAME ? -ERRNO.ENAMETOOLONG : 0;
   }
 }
 
-/** Without slashes at its end. */
-function trimmed(path: string): string {
-  const end = /\/+$/.exec(path)?.index;
-  return end === undefined || end === 0 ? path : path.slice(0, end);
+/** What directories that are called otherwise than by name are not removed for. */
+const REMOVED_BY_OTHER_NAME: Readonly<Record<Place['last'], number>> = {
+  name: 0,
+  dot: -ERRNO.EINVAL,
+  parent: -ERRNO.ENOTEMPTY,
+  root: -ERRNO.EBUSY,
+};
+
+/** The directory of a path, as dirname(3) has it. */
+export function parentOf(path: string): string {
+  const trimmed = path.replace(/\/+$/, '');
+  const parent = trimmed.slice(0, Math.max(trimmed.lastIndexOf('/'), 0)).replace(/\/+$/, '');
+  return parent !== '' ? parent : path.startsWith('/') ? '/' : '.';
 }
 
 /** @throws TypeError for a path that no call takes */

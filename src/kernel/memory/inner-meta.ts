@@ -19,6 +19,7 @@ export function innerMetaOf(template: MapObject): InnerMeta | number {
   return {
     attributes: { ...template.attributes, flags: template.flags },
     special: template.special,
+    btf: template.btf,
   };
 }
 

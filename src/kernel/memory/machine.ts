@@ -1,7 +1,6 @@
 /** What the processes of an in-process kernel share: objects by id, and the BPF file system. */
 
-import { alignUp } from '../../bytes/align.ts';
-import type { Btf } from '../../obj/btf/btf.ts';
+import { Btf } from '../../obj/btf/btf.ts';
 import { BPF_F } from '../../uapi/map-flags.ts';
 import { BPF_MAP_TYPE } from '../../uapi/map-types.ts';
 import type { MapAttributes } from '../kernel.ts';
@@ -16,16 +15,21 @@ import {
   type InnerMeta,
   type KernelObject,
   MapObject,
-  ProgramObject,
   type SpecialField,
 } from './objects.ts';
+import { ProgramObject, type ProgramParts } from './program-object.ts';
 import { RingStore } from './ring-store.ts';
 import { EventStore, HashOfObjects, type Holder, SlotStore } from './slot-stores.ts';
 import type { Store } from './store.ts';
+import { type SystemOptions, systemOptions } from './system-options.ts';
+import type { TestRunFunction } from './test-run.ts';
 import { TrieStore } from './trie-store.ts';
 
+/** What privileged calls ask for. */
+export type Capability = 'CAP_BPF' | 'CAP_NET_ADMIN' | 'CAP_PERFMON' | 'CAP_SYS_ADMIN';
+
 /** What an in-process kernel is made with. */
-export interface MachineOptions {
+export interface MachineOptions extends SystemOptions {
   /** The number of CPUs; 2 by default. */
   readonly cpus: number;
   /** In bytes. */
@@ -48,12 +52,20 @@ export class Machine {
   readonly maps = new Map<number, MapObject>();
   readonly tables = new Map<number, BtfObject>();
   readonly programs = new Map<number, ProgramObject>();
+  /** What programs do, by name or id. */
+  readonly testRuns = new Map<string | number, TestRunFunction>();
+  /** The types of the kernel itself, with the first of all ids. */
+  readonly kernelTypes: BtfObject | null;
   #lastId = { map: 0, btf: 0, program: 0 };
 
   constructor(options: MachineOptions) {
     this.options = options;
     this.mappings = new Mappings(options.pageSize);
     this.files = new BpfFileSystem(options.bpfFileSystem);
+    const { kernelBtf } = options;
+    this.kernelTypes =
+      kernelBtf === null ? null : this.addBtf(kernelBtf, Btf.parse(kernelBtf), 'vmlinux');
+    this.kernelTypes?.hold(false);
   }
 
   /** Makes a map of attributes that were checked. Nobody holds it yet. */
@@ -76,18 +88,18 @@ export class Machine {
     return map;
   }
 
-  addBtf(bytes: Uint8Array, types: Btf): BtfObject {
+  addBtf(bytes: Uint8Array, types: Btf, name = ''): BtfObject {
     this.#lastId.btf += 1;
     const gone = ({ id }: KernelObject) => this.tables.delete(id);
-    const table = new BtfObject(this.#lastId.btf, gone, bytes, types);
+    const table = new BtfObject(this.#lastId.btf, gone, { bytes, types, name });
     this.tables.set(table.id, table);
     return table;
   }
 
-  addProgram(type: number, name: string): ProgramObject {
+  addProgram(parts: ProgramParts): ProgramObject {
     this.#lastId.program += 1;
     const gone = ({ id }: KernelObject) => this.programs.delete(id);
-    const program = new ProgramObject(this.#lastId.program, gone, type, name);
+    const program = new ProgramObject(this.#lastId.program, gone, parts);
     this.programs.set(program.id, program);
     return program;
   }
@@ -96,8 +108,7 @@ export class Machine {
     const { cpus, littleEndian, pageSize } = this.options;
     const { type, keySize, maxEntries } = map;
     const valueBytes = movedBytes(map, cpus);
-    const hash = () =>
-      new HashStore({ valueBytes, maxEntries: roomOf(map, cpus), lru: isLru(type), takes: true });
+    const hash = () => new HashStore({ valueBytes, maxEntries, lru: isLru(type), takes: true });
     const slots = (batches: boolean, cleared: boolean, holder: Holder) =>
       new SlotStore({ maxEntries, littleEndian, batches, cleared }, holder);
     switch (type) {
@@ -134,11 +145,6 @@ export class Machine {
   }
 }
 
-/** Entries that a hash has room for: with a list of its own for each CPU, as many for each. */
-function roomOf(map: MapAttributes, cpus: number): number {
-  return (map.flags & BPF_F.NO_COMMON_LRU) === 0 ? map.maxEntries : alignUp(map.maxEntries, cpus);
-}
-
 function holderOf(objects: ReadonlyMap<number, KernelObject>): Holder {
   return {
     hold: (id) => objects.get(id)?.hold(false),
@@ -163,5 +169,6 @@ export function newMachine(options: Partial<MachineOptions>): Machine {
   if (!/^(\/[^/]+)+$/.test(bpfFileSystem)) {
     throw new TypeError(`a mount point is a path like "/sys/fs/bpf", not "${bpfFileSystem}"`);
   }
-  return new Machine({ cpus, pageSize, littleEndian, bpfFileSystem });
+  const system = systemOptions(options);
+  return new Machine({ cpus, pageSize, littleEndian, bpfFileSystem, ...system });
 }

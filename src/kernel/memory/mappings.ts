@@ -6,7 +6,7 @@ import { BPF_F } from '../../uapi/map-flags.ts';
 import { BPF_MAP_TYPE } from '../../uapi/map-types.ts';
 import { refused } from '../refused.ts';
 import { ArrayStore } from './array-store.ts';
-import { describeMap, type Open } from './descriptors.ts';
+import { describeMap, isStream, type OpenFile } from './descriptors.ts';
 import { MapObject } from './objects.ts';
 import { PerfEventObject } from './perf-event.ts';
 import { RingStore } from './ring-store.ts';
@@ -42,10 +42,14 @@ export class Mappings {
    *
    * @throws SyscallError as mmap(2) refuses it
    */
-  add(open: Open | undefined, fd: number, place: Place): ArrayBuffer {
-    const memory = open === undefined ? -ERRNO.EBADF : this.#memoryOf(open, place);
+  add(open: OpenFile | undefined, fd: number, place: Place): ArrayBuffer {
+    checkPlace(place);
+    const memory = this.#refusalOf(open, fd, place) || this.#memoryOf(open!, place);
     if (typeof memory === 'number') {
       throw refused('mmap', -memory, describeMap(fd));
+    }
+    if (memory.byteLength !== place.length) {
+      throw refused('mmap', ERRNO.EINVAL, describeMap(fd), ONLY_WHOLE);
     }
     const owner = open!.object as MapObject | PerfEventObject;
     const known = this.#mappings.get(memory);
@@ -83,16 +87,30 @@ export class Mappings {
     owner.release(false);
   }
 
-  #memoryOf({ object, access }: Open, place: Place): ArrayBuffer | number {
+  /** What mmap(2) itself refuses, before it asks what is mapped. */
+  #refusalOf(open: OpenFile | undefined, fd: number, { offset, length }: Place): number {
+    if (offset % this.#pageSize !== 0) {
+      return -ERRNO.EINVAL;
+    }
+    if (open === undefined) {
+      return isStream(fd) ? -ERRNO.ENODEV : -ERRNO.EBADF;
+    }
+    return length === 0 ? -ERRNO.EINVAL : 0;
+  }
+
+  #memoryOf({ object, access }: OpenFile, place: Place): ArrayBuffer | number {
     if (object instanceof PerfEventObject) {
       const isWhole = place.offset === 0;
       return (isWhole ? object.mapped(place.length, this.#pageSize) : null) ?? -ERRNO.EINVAL;
+    }
+    if (!(object instanceof MapObject)) {
+      return -ERRNO.ENODEV;
     }
     const { writable } = place;
     if (access === 'write-only' || (writable && access === 'read-only')) {
       return -ERRNO.EACCES;
     }
-    if (!(object instanceof MapObject) || !canBeMapped(object)) {
+    if (!canBeMapped(object)) {
       return -ERRNO.ENOTSUPP;
     }
     // Linux takes VM_SHARED from the mapping of a descriptor that is not for writing.
@@ -120,15 +138,30 @@ function canBeMapped({ attributes, special }: MapObject): boolean {
   return MAPPABLE.includes(attributes.type) && special.length === 0;
 }
 
+/** The memory that holds the place, which is larger if only a part of it is asked for. */
 function mapMemory(map: MapObject, place: Place, pageSize: number): ArrayBuffer | number {
-  const { offset, length, writable } = place;
   const { store } = map;
+  const { offset, writable } = place;
+  const length = alignUp(place.length, pageSize);
   if (store instanceof RingStore) {
     return store.mapped(offset, length, writable);
   }
   if (!(store instanceof ArrayStore)) {
     return -ERRNO.EINVAL;
   }
-  const isWhole = offset === 0 && alignUp(length, pageSize) === store.memory.byteLength;
-  return (map.flags & BPF_F.MMAPABLE) !== 0 && isWhole ? store.memory : -ERRNO.EINVAL;
+  const fits = (map.flags & BPF_F.MMAPABLE) !== 0 && offset + length <= store.memory.byteLength;
+  return fits ? store.memory : -ERRNO.EINVAL;
 }
+
+/** What the shim refuses before any call. */
+function checkPlace({ offset, length }: Place): void {
+  if (!Number.isSafeInteger(offset) || offset < 0) {
+    throw new TypeError('map: offset must be an integer from 0 to 2^53');
+  }
+  if (!Number.isSafeInteger(length) || length < 0) {
+    throw new TypeError('map: length must be an integer from 0 to 2^53');
+  }
+}
+
+const ONLY_WHOLE =
+  'the in-process kernel maps an array as a whole, and the three parts of a ring each for itself';

@@ -6,10 +6,6 @@
  * Semantics: `kernel/bpf/syscall.c`, `map_in_map.c`, `inode.c`, and a file for each kind of map.
  */
 
-import type { SyscallError } from '../../errors.ts';
-import { Btf } from '../../obj/btf/btf.ts';
-import { checkBtf } from '../../obj/btf/check.ts';
-import { sizeOfType } from '../../obj/btf/layout.ts';
 import { ERRNO } from '../../uapi/errno.ts';
 import { BPF_F } from '../../uapi/map-flags.ts';
 import { BPF_MAP_TYPE, mapTypeName } from '../../uapi/map-types.ts';
@@ -26,21 +22,22 @@ import type {
   Watch,
 } from '../kernel.ts';
 import { refused } from '../refused.ts';
-import { accessOf, checkAttributes, checkName, hasMapType, movedBytes } from './create-rules.ts';
-import { Descriptors, describeMap } from './descriptors.ts';
+import { parseTypes } from './btf-table.ts';
+import { createMap } from './create-map.ts';
+import { accessOf, movedBytes } from './create-rules.ts';
+import { Descriptors, describeMap, isStream } from './descriptors.ts';
 import { checkWritable, MemoryElements, type OpenMap } from './elements.ts';
-import { checkPath, fileResult } from './file-system.ts';
-import { innerMetaOf } from './inner-meta.ts';
-import { type Machine, type MachineOptions, newMachine } from './machine.ts';
-import { type BtfObject, type InnerMeta, MapObject } from './objects.ts';
+import { checkPath, fileResult, parentOf } from './file-system.ts';
+import { type Capability, type Machine, type MachineOptions, newMachine } from './machine.ts';
+import { MemoryPrograms } from './memory-programs.ts';
+import { MapObject } from './objects.ts';
 import { PerfEventObject } from './perf-event.ts';
 import { RingStore } from './ring-store.ts';
+import { alwaysReady } from './signal.ts';
 import { EventStore, ObjectStore } from './slot-stores.ts';
-import { checkTypes } from './value-types.ts';
 import { MemoryWatch } from './watch.ts';
 
-/** What privileged calls ask for. */
-export type Capability = 'CAP_BPF' | 'CAP_SYS_ADMIN';
+export type { Capability };
 
 /** How an in-process kernel is made. */
 export interface MemoryKernelOptions extends Partial<MachineOptions> {
@@ -51,8 +48,15 @@ export interface MemoryKernelOptions extends Partial<MachineOptions> {
 /** A handle to a map, or its descriptor. */
 export type MapLike = number | { readonly fd: number; readonly kernel?: Kernel };
 
-const EVERYTHING: readonly Capability[] = ['CAP_BPF', 'CAP_SYS_ADMIN'];
+const EVERYTHING: readonly Capability[] = [
+  'CAP_BPF',
+  'CAP_NET_ADMIN',
+  'CAP_PERFMON',
+  'CAP_SYS_ADMIN',
+];
 const INFO = 'BPF_OBJ_GET_INFO_BY_FD';
+/** `INT_MAX`: ids are below. */
+const LARGEST_ID = 0x7fff_ffff;
 
 /**
  * A kernel without Linux, for tests: pass it wherever `{ kernel }` is taken.
@@ -61,13 +65,13 @@ const INFO = 'BPF_OBJ_GET_INFO_BY_FD';
  * const kernel = new MemoryKernel();
  * using app = load(ObjectFile.open('app.bpf.o'), { kernel });
  */
-export class MemoryKernel implements Kernel {
+export class MemoryKernel extends MemoryPrograms implements Kernel {
   readonly name = 'memory';
   /** @internal */
   readonly self = this;
   readonly #machine: Machine;
   readonly #capabilities: ReadonlySet<Capability>;
-  readonly #descriptors = new Descriptors();
+  readonly #descriptors: Descriptors;
   readonly #elements: MemoryElements;
   /** Mappings of this process, a buffer as often as it is mapped. */
   readonly #mapped: ArrayBuffer[] = [];
@@ -75,11 +79,16 @@ export class MemoryKernel implements Kernel {
 
   /** @throws TypeError for a number of CPUs or a page size that cannot be */
   constructor(options: MemoryKernelOptions = {}) {
-    this.#machine = machines.get(options) ?? newMachine(options);
-    this.#capabilities = new Set(options.capabilities ?? EVERYTHING);
+    const machine = machines.get(options) ?? newMachine(options);
+    const capabilities = new Set(options.capabilities ?? EVERYTHING);
+    const descriptors = new Descriptors();
+    super({ machine, descriptors, capabilities });
+    this.#machine = machine;
+    this.#capabilities = capabilities;
+    this.#descriptors = descriptors;
     for (const capability of this.#capabilities) {
       if (!EVERYTHING.includes(capability)) {
-        throw new TypeError(`capabilities are ${EVERYTHING.join(' and ')}, not "${capability}"`);
+        throw new TypeError(`capabilities are ${EVERYTHING.join(', ')}, not "${capability}"`);
       }
     }
     const { cpus, littleEndian } = this.#machine.options;
@@ -123,15 +132,6 @@ export class MemoryKernel implements Kernel {
   /** Ids of all maps that somebody holds, ascending. */
   mapIds(): number[] {
     return [...this.#machine.maps.keys()].sort((a, b) => a - b);
-  }
-
-  /**
-   * A program, so that there is something to put into program arrays. It does not run.
-   * @param type `BPF_PROG_TYPE_*`
-   * @returns a descriptor
-   */
-  createProgram(type: number, name = ''): number {
-    return this.#descriptors.add(this.#machine.addProgram(type, name), 'read-write');
   }
 
   /**
@@ -222,41 +222,12 @@ export class MemoryKernel implements Kernel {
   }
 
   createMap(attributes: MapAttributes): number {
-    const name = attributes.name.slice(0, 15);
-    const map = { ...attributes, name };
-    const refuse = (errno: number, hint?: string) =>
-      refused('BPF_MAP_CREATE', errno, `map "${attributes.name}"`, hint);
-    if (!this.#may('CAP_BPF')) {
-      throw refuse(ERRNO.EPERM);
-    }
-    if (!hasMapType(map.type)) {
-      throw refuse(
-        ERRNO.EINVAL,
-        `the in-process kernel has no maps of type ${mapTypeName(map.type)}`,
-      );
-    }
-    const early = checkAttributes(map, this.pageSize);
-    if (early < 0) {
-      throw refuse(-early);
-    }
-    const inner = this.#innerMeta(map, refuse);
-    const late = checkName(name);
-    if (late < 0) {
-      throw refuse(-late);
-    }
-    const btf = this.#types(map, refuse);
-    const special = btf === null ? [] : checkTypes(map, btf.types);
-    if (typeof special === 'number') {
-      throw refuse(-special);
-    }
-    let added: MapObject;
-    try {
-      added = this.#machine.addMap(map, { btf, special, inner });
-    } catch (cause) {
-      // More memory than a buffer can have.
-      throw cause instanceof RangeError ? refuse(ERRNO.ENOMEM) : cause;
-    }
-    return this.#descriptors.add(added, accessOf(map.flags));
+    const map = createMap(attributes, {
+      machine: this.#machine,
+      mayCreate: this.#may('CAP_BPF'),
+      open: (fd) => this.#descriptors.get(fd),
+    });
+    return this.#descriptors.add(map, accessOf(attributes.flags));
   }
 
   duplicate(fd: number): number {
@@ -264,7 +235,7 @@ export class MemoryKernel implements Kernel {
     if (open === undefined) {
       throw refused('fcntl', ERRNO.EBADF, `file descriptor ${fd}`);
     }
-    return this.#descriptors.add(open.object, open.access);
+    return this.#descriptors.share(open);
   }
 
   close(fd: number): void {
@@ -313,8 +284,13 @@ export class MemoryKernel implements Kernel {
   }
 
   nextMapId(after: number): number | null {
+    // The number that the kernel gets: 32 bits of it.
+    const start = after >>> 0;
+    if (start >= LARGEST_ID) {
+      throw refused('BPF_MAP_GET_NEXT_ID', ERRNO.EINVAL, 'list of maps');
+    }
     this.#require('CAP_SYS_ADMIN', 'BPF_MAP_GET_NEXT_ID', 'list of maps');
-    return this.mapIds().find((id) => id > after) ?? null;
+    return this.mapIds().find((id) => id > start) ?? null;
   }
 
   valueBytes(fd: number): number {
@@ -375,8 +351,8 @@ export class MemoryKernel implements Kernel {
     const command = 'BPF_MAP_FREEZE';
     const open = this.#descriptors.get(fd);
     if (!(open?.object instanceof MapObject)) {
-      const errno = open === undefined ? ERRNO.EBADF : ERRNO.EINVAL;
-      throw refused(command, errno, describeMap(fd));
+      const isOpen = open !== undefined || isStream(fd);
+      throw refused(command, isOpen ? ERRNO.EINVAL : ERRNO.EBADF, describeMap(fd));
     }
     const map = open.object;
     if (map.special.length > 0) {
@@ -407,19 +383,30 @@ export class MemoryKernel implements Kernel {
   watch(fds: readonly number[], interest: Interest): Watch {
     const watched = fds.map((fd) => {
       const object = this.#descriptors.get(fd)?.object;
-      const one = object instanceof MapObject ? object.store : object;
-      if (!(one instanceof RingStore) && !(one instanceof PerfEventObject)) {
+      if (object instanceof MapObject) {
+        return object.store instanceof RingStore ? object.store : alwaysReady();
+      }
+      if (!(object instanceof PerfEventObject)) {
         const errno = object === undefined ? ERRNO.EBADF : ERRNO.EPERM;
         throw refused('poll', errno, `file descriptor ${fd}`);
       }
-      return one;
+      return object;
     });
-    const watch = new MemoryWatch(watched, interest, () => this.#watches.delete(watch));
+    // A single one is kept open, as by a descriptor of its own.
+    const file = fds.length === 1 ? this.#descriptors.get(fds[0]!) : undefined;
+    file?.hold();
+    const watch = new MemoryWatch(watched, interest, () => {
+      this.#watches.delete(watch);
+      file?.release();
+    });
     this.#watches.add(watch);
     return watch;
   }
 
   openOutputEvent(cpu: number, wakeupEvents: number): number {
+    if (!this.#may('CAP_PERFMON')) {
+      throw refused('perf_event_open', ERRNO.EACCES, `the perf event of CPU ${cpu}`);
+    }
     if (!Number.isInteger(cpu) || cpu < 0 || cpu >= this.possibleCpus()) {
       throw refused('perf_event_open', ERRNO.EINVAL, `the perf event of CPU ${cpu}`);
     }
@@ -433,18 +420,7 @@ export class MemoryKernel implements Kernel {
     this.#require('CAP_BPF', 'BPF_BTF_LOAD', 'BTF');
     checkRoom(bytes, bytes.length, 'BTF');
     const copy = bytes.slice();
-    let types: Btf;
-    try {
-      types = Btf.parse(copy);
-      checkBtf(types);
-      for (const array of types.idsOfKind('array')) {
-        // The kernel wants the size of each to fit 32 bits.
-        sizeOfType(types, array);
-      }
-    } catch (cause) {
-      const reason = cause instanceof Error ? cause.message : String(cause);
-      throw refused('BPF_BTF_LOAD', ERRNO.EINVAL, 'BTF', reason, cause);
-    }
+    const types = parseTypes(copy, this.littleEndian);
     return this.#descriptors.add(this.#machine.addBtf(copy, types), 'read-only');
   }
 
@@ -461,10 +437,8 @@ export class MemoryKernel implements Kernel {
   pin(fd: number, path: string): void {
     checkPath(path);
     const open = this.#descriptors.get(fd);
-    if (open === undefined) {
-      throw refused('BPF_OBJ_PIN', ERRNO.EBADF, path);
-    }
-    if (open.object.kind === 'btf' || open.object.kind === 'event') {
+    // One answer for all that cannot be pinned, and for no descriptor at all.
+    if (open === undefined || open.object.kind === 'btf' || open.object.kind === 'event') {
       throw refused('BPF_OBJ_PIN', ERRNO.EINVAL, path);
     }
     const result = this.#machine.files.pin(path, open.object);
@@ -490,7 +464,7 @@ export class MemoryKernel implements Kernel {
 
   unpin(path: string): boolean {
     const { files } = this.#machine;
-    const kind = this.fileSystem(path.slice(0, Math.max(path.lastIndexOf('/'), 1)));
+    const kind = this.fileSystem(parentOf(path));
     if (kind === 'missing') {
       return false;
     }
@@ -518,7 +492,7 @@ export class MemoryKernel implements Kernel {
     return result === -ERRNO.ENOTEMPTY ? false : fileResult('rmdir', path, result, ERRNO.ENOENT);
   }
 
-  /** Capabilities imply each other as Linux has it: CAP_SYS_ADMIN is CAP_BPF too. */
+  /** Capabilities imply each other as Linux has it: CAP_SYS_ADMIN is the others too. */
   #may(capability: Capability): boolean {
     return this.#capabilities.has(capability) || this.#capabilities.has('CAP_SYS_ADMIN');
   }
@@ -549,49 +523,17 @@ export class MemoryKernel implements Kernel {
     return store;
   }
 
-  #innerMeta(
-    map: MapAttributes,
-    refuse: (errno: number, hint?: string) => SyscallError,
-  ): InnerMeta | null {
-    if (map.type !== BPF_MAP_TYPE.ARRAY_OF_MAPS && map.type !== BPF_MAP_TYPE.HASH_OF_MAPS) {
-      return null;
-    }
-    // Without a template the kernel is handed descriptor 0, which is no map.
-    const template = map.innerMapFd === null ? null : this.#descriptors.get(map.innerMapFd);
-    if (template === undefined) {
-      throw refuse(ERRNO.EBADF);
-    }
-    const meta =
-      template?.object instanceof MapObject ? innerMetaOf(template.object) : -ERRNO.EINVAL;
-    if (typeof meta === 'number') {
-      throw refuse(-meta);
-    }
-    return meta;
-  }
-
-  #types(
-    map: MapAttributes,
-    refuse: (errno: number, hint?: string) => SyscallError,
-  ): BtfObject | null {
-    if (map.btf === null || (map.btf.keyTypeId === 0 && map.btf.valueTypeId === 0)) {
-      return null;
-    }
-    const table = this.#descriptors.get(map.btf.fd)?.object;
-    if (table?.kind !== 'btf') {
-      throw refuse(table === undefined ? ERRNO.EBADF : ERRNO.EINVAL);
-    }
-    return table as BtfObject;
-  }
-
   #map(fd: number): OpenMap {
     const open = this.#descriptors.get(fd);
     if (open === undefined) {
-      throw refused(INFO, ERRNO.EBADF, `file descriptor ${fd}`);
+      // Not the errno of all other calls, in Linux either.
+      const errno = isStream(fd) ? ERRNO.EINVAL : ERRNO.EBADFD;
+      throw refused(INFO, errno, `file descriptor ${fd}`);
     }
     if (!(open.object instanceof MapObject)) {
       throw refused(INFO, ERRNO.EINVAL, `file descriptor ${fd}`, 'it is no map');
     }
-    return { map: open.object, access: open.access };
+    return { map: open.object, file: open, access: open.access };
   }
 }
 

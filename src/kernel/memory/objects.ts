@@ -44,6 +44,9 @@ export abstract class KernelObject {
     }
   }
 
+  /** A file of the object was closed, which may have left something in it. */
+  fileClosed(_file: object): void {}
+
   protected releasedByUsers(): void {}
 
   protected destroy(): void {}
@@ -55,25 +58,28 @@ export class BtfObject extends KernelObject {
   readonly bytes: Uint8Array;
   readonly types: Btf;
 
-  constructor(id: number, gone: (object: KernelObject) => void, bytes: Uint8Array, types: Btf) {
+  /** `vmlinux` for the kernel's own types; '' for what was loaded. */
+  readonly name: string;
+
+  constructor(
+    id: number,
+    gone: (object: KernelObject) => void,
+    parts: { readonly bytes: Uint8Array; readonly types: Btf; readonly name: string },
+  ) {
     super(id, gone);
-    this.bytes = bytes;
-    this.types = types;
+    this.bytes = parts.bytes;
+    this.types = parts.types;
+    this.name = parts.name;
   }
 }
 
-/** A program: it is there, and does not run. */
-export class ProgramObject extends KernelObject {
-  readonly kind = 'program';
-  /** `BPF_PROG_TYPE_*`. */
+/** What all programs of a program array have in common: they run on each other's registers. */
+export interface ArrayOwner {
   readonly type: number;
-  readonly name: string;
-
-  constructor(id: number, gone: (object: KernelObject) => void, type: number, name: string) {
-    super(id, gone);
-    this.type = type;
-    this.name = name;
-  }
+  readonly flags: number;
+  readonly expectedAttachType: number;
+  /** The function of the kernel that they stand for, where they stand for one. */
+  readonly targetTypeId: number;
 }
 
 /** A part of a value that the kernel keeps for itself, such as a `bpf_spin_lock`. In bytes. */
@@ -87,6 +93,8 @@ export interface SpecialField {
 export interface InnerMeta {
   readonly attributes: Omit<MapAttributes, 'btf' | 'innerMapFd' | 'name'>;
   readonly special: readonly SpecialField[];
+  /** The types that the fields above are known by. */
+  readonly btf: BtfObject | null;
 }
 
 /** A map. */
@@ -100,6 +108,8 @@ export class MapObject extends KernelObject {
   readonly special: readonly SpecialField[];
   readonly inner: InnerMeta | null;
   frozen = false;
+  /** Program arrays: what the first program was, which all others must be. */
+  owner: ArrayOwner | null = null;
   writableMappings = 0;
 
   constructor(
@@ -122,11 +132,16 @@ export class MapObject extends KernelObject {
     this.special = parts.special;
     this.inner = parts.inner;
     this.btf?.hold(false);
+    this.inner?.btf?.hold(false);
   }
 
   /** Whether values have a lock (`BPF_F_LOCK`). */
   get hasLock(): boolean {
     return this.special.some(({ name }) => name === 'bpf_spin_lock');
+  }
+
+  override fileClosed(file: object): void {
+    this.store.fileClosed(file);
   }
 
   protected override releasedByUsers(): void {
@@ -136,5 +151,6 @@ export class MapObject extends KernelObject {
   protected override destroy(): void {
     this.store.destroy();
     this.btf?.release(false);
+    this.inner?.btf?.release(false);
   }
 }

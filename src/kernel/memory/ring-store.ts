@@ -39,14 +39,21 @@ export class RingStore extends Store implements Watched {
     ];
   }
 
-  /** The memory that a mapping shows, or a negative errno. */
+  /**
+   * The memory that a mapping begins in, or a negative errno as `ringbuf_map_mmap_kern` and
+   * `ringbuf_map_mmap_user` have it.
+   *
+   * @param length whole pages
+   */
   mapped(offset: number, length: number, writable: boolean): ArrayBuffer | number {
     const isFirst = offset === 0;
     if (writable && (this.#fromUser ? isFirst : !isFirst || length !== this.#pageSize)) {
       return -ERRNO.EPERM;
     }
-    const part = this.#parts[Math.min(offset / this.#pageSize, 2)];
-    return part?.byteLength === length && offset <= 2 * this.#pageSize ? part : -ERRNO.EINVAL;
+    if (offset + length > 2 * this.#pageSize + 2 * this.sizeBytes) {
+      return -ERRNO.EINVAL;
+    }
+    return this.#parts[Math.min(offset / this.#pageSize, 2)]!;
   }
 
   /** Moves what a mapping shows into fresh memory. */

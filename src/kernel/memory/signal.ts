@@ -8,6 +8,11 @@ export interface Watched {
   isReady(interest: Interest): boolean;
 }
 
+/** What Linux gives for a map that cannot be waited for (`EPOLLERR`): no wait, and no error. */
+export function alwaysReady(): Watched {
+  return { signal: new Signal(), isReady: () => true };
+}
+
 /** Callers who wait for a change. */
 export class Signal {
   readonly #waiting = new Set<() => void>();

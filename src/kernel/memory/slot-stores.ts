@@ -133,9 +133,12 @@ export class SlotStore extends ObjectStore {
 /** The events of CPUs. Look-ups are not for user space. */
 export class EventStore extends Store {
   readonly #options: Pick<SlotOptions, 'maxEntries' | 'littleEndian'> & { readonly kept: boolean };
-  readonly #events = new Map<number, PerfEventObject>();
+  readonly #events = new Map<number, { readonly event: PerfEventObject; readonly by: object }>();
 
-  /** @param options.kept whether events stay when the map is closed (`BPF_F_PRESERVE_ELEMS`) */
+  /**
+   * @param options.kept whether events stay when the file is closed by which they came
+   *   (`BPF_F_PRESERVE_ELEMS`)
+   */
   constructor(options: {
     readonly maxEntries: number;
     readonly littleEndian: boolean;
@@ -147,10 +150,11 @@ export class EventStore extends Store {
 
   /** The event of an index, if there is one. */
   event(index: number): PerfEventObject | undefined {
-    return this.#events.get(index);
+    return this.#events.get(index)?.event;
   }
 
-  put(key: Uint8Array, object: KernelObject | undefined, flags: number): number {
+  /** @param by the file of the map through which it comes */
+  put(key: Uint8Array, object: KernelObject | undefined, flags: number, by: object): number {
     const index = indexOf(key, this.#options.littleEndian);
     if (flags !== 0) {
       return -ERRNO.EINVAL;
@@ -162,8 +166,8 @@ export class EventStore extends Store {
       return -ERRNO.EBADF;
     }
     object.hold(false);
-    this.#events.get(index)?.release(false);
-    this.#events.set(index, object);
+    this.event(index)?.release(false);
+    this.#events.set(index, { event: object, by });
     return 0;
   }
 
@@ -172,7 +176,7 @@ export class EventStore extends Store {
     if (index >= this.#options.maxEntries) {
       return -ERRNO.E2BIG;
     }
-    const event = this.#events.get(index);
+    const event = this.event(index);
     if (event === undefined) {
       return -ERRNO.ENOENT;
     }
@@ -185,14 +189,17 @@ export class EventStore extends Store {
     return nextIndex(key, next, this.#options);
   }
 
-  override releasedByUsers(): void {
-    if (!this.#options.kept) {
-      this.destroy();
+  override fileClosed(file: object): void {
+    for (const [index, { event, by }] of this.#options.kept ? [] : this.#events) {
+      if (by === file) {
+        this.#events.delete(index);
+        event.release(false);
+      }
     }
   }
 
   override destroy(): void {
-    for (const event of this.#events.values()) {
+    for (const { event } of this.#events.values()) {
       event.release(false);
     }
     this.#events.clear();

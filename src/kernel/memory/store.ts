@@ -63,6 +63,9 @@ export abstract class Store {
     return false;
   }
 
+  /** A file of the map was closed (`map_release`): what was put in through it may go. */
+  fileClosed(_file: object): void {}
+
   /** Nobody in user space holds the map any more (`map_release_uref`). */
   releasedByUsers(): void {}
 

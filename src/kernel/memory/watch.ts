@@ -50,7 +50,9 @@ export class MemoryWatch implements Watch {
 
   close(): void {
     this.disarm();
-    this.#isClosed = true;
-    this.#closed();
+    if (!this.#isClosed) {
+      this.#isClosed = true;
+      this.#closed();
+    }
   }
 }
