@@ -19,6 +19,7 @@ export type SkepErrorCode =
   | 'ERR_SKEP_PIN_MISMATCH'
   | 'ERR_SKEP_PIN_PATH'
   | 'ERR_SKEP_LOAD'
+  | 'ERR_SKEP_VERIFIER'
   | 'ERR_SKEP_MAP_KIND'
   | 'ERR_SKEP_INNER_MISMATCH'
   | 'ERR_SKEP_INNER_UNKNOWN'
@@ -217,6 +218,166 @@ export class InnerMismatchError extends SkepError {
   static {
     InnerMismatchError.prototype.name = 'InnerMismatchError';
   }
+}
+
+/** A line of the verifier's log. Positions of instructions are slots of 8 bytes in the program. */
+export type VerifierLogEntry = {
+  /** Its number in the text, from 0. */
+  readonly line: number;
+} & (
+  | {
+      /** An instruction that is looked at. */
+      readonly kind: 'instruction';
+      readonly slot: number;
+      readonly opcode: number;
+      readonly text: string;
+      /** Registers that it changes or uses, as after it (6.1); null where the kernel says nothing. */
+      readonly state: string | null;
+    }
+  | {
+      /** The line of C that the next instructions come from. */
+      readonly kind: 'source';
+      readonly text: string;
+      /** Where it is (6.8); null before. */
+      readonly file: string | null;
+      readonly fileLine: number | null;
+    }
+  | {
+      /** Registers and stack before an instruction, or of a caller or callee (`slot` is null). */
+      readonly kind: 'state';
+      readonly slot: number | null;
+      readonly state: string;
+    }
+  | {
+      /** Another path begins: a branch taken or not taken, or a return. */
+      readonly kind: 'path';
+      readonly from: number;
+      readonly to: number;
+      readonly state: string;
+    }
+  | {
+      /** A function of the program, where it starts (5.0), or that it is verified on its own (5.6). */
+      readonly kind: 'function';
+      readonly number: number;
+      readonly slot: number | null;
+      readonly name: string | null;
+    }
+  | {
+      /** How the verifier works: precision, liveness, calls, states it has seen before. */
+      readonly kind: 'detail';
+      readonly text: string;
+    }
+  | {
+      /** What it says in words. What is wrong is among these. */
+      readonly kind: 'message';
+      readonly text: string;
+    }
+  | {
+      /** What verifying took, at the end. */
+      readonly kind: 'statistics';
+      readonly text: string;
+    }
+);
+
+/** What verifying a program took. What the kernel did not say is null. */
+export interface VerifierStatistics {
+  /** Instructions gone through, on all paths. */
+  readonly instructions: number;
+  /** How many it would have gone through at most (5.2). */
+  readonly limit: number | null;
+  readonly maxStatesPerInstruction: number | null;
+  readonly totalStates: number | null;
+  readonly peakStates: number | null;
+  readonly markRead: number | null;
+  /** With log level 4. */
+  readonly microseconds: number | null;
+  /** Bytes of stack of each function; with log level 4, before 5.2 always. */
+  readonly stackBytes: readonly number[] | null;
+}
+
+/** Where the verifier stopped. */
+export interface VerifierPlace {
+  readonly slot: number;
+  readonly instruction: string;
+  /** The line of C; null for programs without line information. */
+  readonly source: {
+    readonly text: string;
+    readonly file: string | null;
+    readonly line: number | null;
+  } | null;
+}
+
+/** The verifier's log, read. */
+export interface VerifierLog {
+  readonly text: string;
+  /** Whether the beginning (since Linux 6.4) or the end is missing, as there was no room for it. */
+  readonly truncated: boolean;
+  readonly entries: readonly VerifierLogEntry[];
+  /** The last thing it says before the statistics: what is wrong. '' if it says nothing. */
+  readonly cause: string;
+  /** The last instruction before {@link VerifierLog.cause}; null if it came to none. */
+  readonly place: VerifierPlace | null;
+  readonly statistics: VerifierStatistics | null;
+}
+
+/** The verifier did not take a program. */
+export class VerifierError extends SkepError {
+  readonly program: string;
+  readonly log: VerifierLog;
+  /** The number, positive. */
+  readonly errno: number;
+  /** The name, e.g. `EACCES`. */
+  readonly errnoName: string;
+
+  /**
+   * @param advice what may be the reason behind the reason, if anything is known
+   */
+  constructor(program: string, log: VerifierLog, refusal: SyscallError, advice?: string) {
+    const why = log.cause === '' ? `it gives no reason (${refusal.errnoName})` : log.cause;
+    const more = advice === undefined ? '' : `; ${advice}`;
+    super(
+      'ERR_SKEP_VERIFIER',
+      `program "${program}": refused by the verifier: ${why}${wherein(log)}${more}${wholeLog(log)}`,
+      { cause: refusal },
+    );
+    this.program = program;
+    this.log = log;
+    this.errno = refusal.errno;
+    this.errnoName = refusal.errnoName;
+    // 16 MiB of text are no use in a stack trace.
+    Object.defineProperty(this, 'log', { enumerable: false });
+  }
+
+  /** The whole log, as the kernel wrote it. */
+  get text(): string {
+    return this.log.text;
+  }
+
+  static {
+    VerifierError.prototype.name = 'VerifierError';
+  }
+}
+
+/** Behind the reason, what is known of: `; at file.c:42 "return data[14];", instruction 1: r0 = ...`. */
+function wherein({ place }: VerifierLog): string {
+  if (place === null) {
+    return '';
+  }
+  const instruction = `instruction ${place.slot}: ${place.instruction}`;
+  if (place.source === null) {
+    return `; at ${instruction}`;
+  }
+  const { text, file, line } = place.source;
+  const where = file === null ? '' : `${file}:${line} `;
+  return `; at ${where}"${text}", ${instruction}`;
+}
+
+function wholeLog({ text, truncated, entries }: VerifierLog): string {
+  if (text === '') {
+    return '; there is no log: load it with a log level to get one';
+  }
+  const cut = truncated ? ', of which a part is missing' : '';
+  return `; the error's "text" has the whole log (lines: ${entries.length}${cut})`;
 }
 
 /** Whether `error` is a {@link SkepError} with this code. */

@@ -33,6 +33,11 @@ export {
   type MapDifference,
   PinMismatchError,
   SyscallError,
+  VerifierError,
+  type VerifierLog,
+  type VerifierLogEntry,
+  type VerifierPlace,
+  type VerifierStatistics,
 } from './errors.ts';
 export type {
   BatchCursor,
@@ -47,12 +52,25 @@ export type {
 } from './kernel/kernel.ts';
 export { openKernelBtf } from './kernel/kernel-btf.ts';
 export { linuxKernel } from './kernel/linux.ts';
+export type {
+  AttachTarget,
+  BtfInfo,
+  InfoTable,
+  LogRequest,
+  ProgramAttributes,
+  ProgramCalls,
+  ProgramCode,
+  ProgramInfo,
+  TestRunOutcome,
+  TestRunRequest,
+} from './kernel/program-calls.ts';
 export type { Globals } from './loader/globals.ts';
 export { inspectionSchema } from './loader/inspection-schema.ts';
 export { LoadedObject, load, type MapKind, plan } from './loader/load.ts';
 export { ObjectFile } from './loader/object-file.ts';
 export type { LoadOptions, MapOptions } from './loader/options.ts';
-export type { Omission, Plan } from './loader/plan.ts';
+export type { MapOmission, Omission, Plan } from './loader/plan.ts';
+export type { ProgramOmission } from './loader/plan-programs.ts';
 export type { ObjectPerfOptions, ObjectRecordOptions } from './loader/record-types.ts';
 export type { MapShape } from './loader/shapes.ts';
 export { describeStep, type Step, type StepEvent } from './loader/steps.ts';
@@ -130,6 +148,12 @@ export { Stack } from './maps/stack.ts';
 export { type CapturedStack, type StackLocation, StackTrace } from './maps/stack-trace.ts';
 export type { CreateOptions, Types } from './maps/standalone.ts';
 export type { InnerOptions, InnerTypes, OuterTypes } from './maps/standalone-outer.ts';
+export {
+  StructOps,
+  StructOpsRegistration,
+  type StructOpsSource,
+  type StructOpsStatus,
+} from './maps/struct-ops.ts';
 export { TaskStorage } from './maps/task-storage.ts';
 export {
   type ReadOptions,
@@ -162,3 +186,17 @@ export {
   SkepError,
   type SkepErrorCode,
 } from './obj/index.ts';
+export type { Answer } from './probes/answer.ts';
+export { FEATURES, type FeatureDescription, FeatureSet, features } from './probes/features.ts';
+export type { FeatureName } from './probes/loader-features.ts';
+export type { ContextInput, ContextRecord } from './programs/context-codec.ts';
+export type { OptionValue } from './programs/kconfig-value.ts';
+export {
+  type DescribedProgram,
+  type LoadedCode,
+  type OpenProgramOptions,
+  Program,
+} from './programs/program.ts';
+export type { ProgramOptions, ProgramShape } from './programs/program-shape.ts';
+export { BPF_F_TEST, type TestRun, type TestRunOptions } from './programs/test-run.ts';
+export { parseVerifierLog, registersOf } from './programs/verifier-log.ts';

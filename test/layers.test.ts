@@ -16,7 +16,9 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   codec: ['errors.ts', 'bytes', 'uapi', 'obj'],
   kernel: ['errors.ts', 'bytes', 'uapi', 'obj'],
   maps: ['errors.ts', 'bytes', 'uapi', 'obj', 'codec', 'kernel'],
-  loader: ['errors.ts', 'bytes', 'uapi', 'obj', 'codec', 'kernel', 'maps'],
+  programs: ['errors.ts', 'bytes', 'uapi', 'obj', 'codec', 'kernel', 'maps'],
+  probes: ['errors.ts', 'bytes', 'uapi', 'obj', 'codec', 'kernel', 'maps', 'programs'],
+  loader: ['errors.ts', 'bytes', 'uapi', 'obj', 'codec', 'kernel', 'maps', 'programs'],
   cli: [
     'errors.ts',
     'bytes',
@@ -25,12 +27,14 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
     'codec',
     'kernel',
     'maps',
+    'programs',
+    'probes',
     'loader',
     'index.ts',
     'testing.ts',
   ],
   'testing.ts': ['kernel'],
-  'index.ts': ['errors.ts', 'obj', 'codec', 'kernel', 'maps', 'loader'],
+  'index.ts': ['errors.ts', 'obj', 'codec', 'kernel', 'maps', 'programs', 'probes', 'loader'],
 };
 
 /** Layers that run without Node.js. */

@@ -1,28 +1,35 @@
 /**
  * Runs a plan. All or nothing: when a step fails, every descriptor that the load opened is closed
- * and every pin and directory that it made is removed, in reverse order.
+ * every pin and directory that it made is removed, and every slot of a program array becomes what it
+ * was, in reverse order.
  */
 
 import { PinMismatchError, SkepError, SyscallError } from '../errors.ts';
 import type { Kernel } from '../kernel/kernel.ts';
+import type { AttachTarget } from '../kernel/program-calls.ts';
 import { createMap, takesTypes } from '../maps/create-map.ts';
 import { innerDifferences } from '../maps/inner-rules.ts';
 import { checkPinPlace, makePinDirectory } from '../maps/pin-path.ts';
 import type { Btf } from '../obj/btf/btf.ts';
 import { type BtfDialect, encodeForKernel } from '../obj/btf-for-kernel.ts';
 import type { ObjectFile } from '../obj/object.ts';
+import type { KernelStructOps } from '../programs/struct-ops.ts';
 import { BPF_F } from '../uapi/map-flags.ts';
 import { differences, foundInnerDifferences } from './compatible.ts';
+import { type LoadedProgram, ProgramExecution } from './execute-programs.ts';
 import { constantDifferences } from './initial-globals.ts';
 import type { CheckedOptions } from './options.ts';
 import { noInnerDefinition, type Plan } from './plan.ts';
 import { isOuter, type MapShape } from './shapes.ts';
 import type {
   CreateStep,
+  CreateStructOpsStep,
   CreateTemplateStep,
   FillStep,
   OpenPinStep,
   PinStep,
+  PlaceStep,
+  ProgramStep,
   ReplaceStep,
   Step,
   StepEvent,
@@ -40,6 +47,16 @@ export interface LoadedMap {
   readonly reused: boolean;
 }
 
+/** What a load has made. The descriptors are the caller's, and the memory is the caller's to unmap. */
+export interface Loaded {
+  readonly maps: ReadonlyMap<string, LoadedMap>;
+  readonly programs: ReadonlyMap<string, LoadedProgram>;
+  /** What is written to struct_ops maps when they are registered. */
+  readonly structOps: ReadonlyMap<string, KernelStructOps>;
+  /** The memory of arenas, which can be mapped once. */
+  readonly arenas: ReadonlyMap<string, ArrayBuffer>;
+}
+
 /** What the steps of a load share. */
 export class Execution {
   readonly #kernel: Kernel;
@@ -47,6 +64,8 @@ export class Execution {
   readonly #options: CheckedOptions;
   readonly #report: (event: StepEvent) => void;
   readonly #maps = new Map<string, LoadedMap>();
+  readonly #arenas = new Map<string, ArrayBuffer>();
+  readonly #programs: ProgramExecution;
   readonly #templates = new Map<string, number>();
   /** What undoes the load, in the order of what was done. */
   readonly #undo: (() => void)[] = [];
@@ -66,18 +85,28 @@ export class Execution {
     this.#object = object;
     this.#options = options;
     this.#report = report;
+    this.#programs = new ProgramExecution({
+      kernel,
+      object,
+      options,
+      mapFd: (map) => this.#maps.get(map)?.fd ?? null,
+      isReused: (map) => this.#maps.get(map)?.reused === true,
+      btfFd: () => this.#loadBtf(),
+      makePinDirectory: (path) => this.#makePinDirectory(path),
+      undo: (action) => this.#undo.push(action),
+    });
   }
 
   /**
    * Runs the steps.
    *
-   * @returns the maps by name, their descriptors the caller's
+   * @returns maps and programs by name, their descriptors the caller's
    * @throws whatever a step throws; nothing of the load is left then
    */
-  run(plan: Plan): ReadonlyMap<string, LoadedMap> {
+  run(plan: Plan): Loaded {
     try {
       for (const step of plan.steps) {
-        if (step.step === 'pin') {
+        if (step.step === 'pin' || step.step === 'pin-program') {
           // Before anything is created for it.
           checkPinPlace(this.#kernel, step.path);
         }
@@ -85,7 +114,13 @@ export class Execution {
       for (const step of plan.steps) {
         this.#runStep(step);
       }
-      return this.#maps;
+      const { programs, structOps } = this.#programs;
+      return {
+        maps: this.#maps,
+        programs,
+        structOps: structOps.prepared,
+        arenas: this.#arenas,
+      };
     } catch (error) {
       this.#rollBack();
       throw error;
@@ -96,7 +131,7 @@ export class Execution {
 
   #runStep(step: Step): void {
     if (step.step === 'load-btf') {
-      // Loaded by the first map that needs it: reusing pins costs no BTF.
+      // Loaded by the first map or program that needs it: reusing pins costs no BTF.
       return;
     }
     if (step.step === 'replace') {
@@ -106,6 +141,10 @@ export class Execution {
     if (step.step === 'open-pin') {
       const reused = this.#openPin(step);
       this.#report({ step, outcome: reused ? 'reused' : 'absent' });
+      return;
+    }
+    if ('program' in step || step.step === 'fill-programs') {
+      this.#runProgramStep(step);
       return;
     }
     if (this.#maps.get(step.map)?.reused) {
@@ -118,9 +157,16 @@ export class Execution {
     );
   }
 
+  #runProgramStep(step: ProgramStep): void {
+    const reason = this.#programs.run(step);
+    this.#report(
+      reason === undefined ? { step, outcome: 'done' } : { step, outcome: 'done', reason },
+    );
+  }
+
   /** The steps that a map which exists already does not need. */
   #runCreation(
-    step: Exclude<Step, { step: 'load-btf' | 'replace' | 'open-pin' }>,
+    step: Exclude<Step, ProgramStep | { step: 'load-btf' | 'replace' | 'open-pin' }>,
   ): 'done' | 'reused' {
     switch (step.step) {
       case 'create-template':
@@ -129,11 +175,20 @@ export class Execution {
       case 'create':
         this.#create(step);
         return 'done';
+      case 'create-struct-ops':
+        this.#createStructOps(step);
+        return 'done';
       case 'close-template':
         this.#closeTemplate(step.map);
         return 'done';
       case 'write':
         this.#write(step);
+        return 'done';
+      case 'write-options':
+        this.#write({ step: 'write', map: step.map, contents: this.#programs.kconfig() });
+        return 'done';
+      case 'place':
+        this.#place(step);
         return 'done';
       case 'freeze':
         this.#kernel.freeze(this.#fdOf(step.map));
@@ -234,14 +289,28 @@ export class Execution {
     this.#own(step.map, { fd, pinPath: null, reused: false });
   }
 
+  /** The kernel has the struct, and its size. It wants the object's BTF too, but no type of it. */
+  #createStructOps(step: CreateStructOpsStep): void {
+    // Maps of struct_ops are found in BTF.
+    const { valueSize, valueTarget } = this.#programs.structOps.prepare(step, this.#object.btf!);
+    const ofModule = valueTarget.fd === null ? 0 : BPF_F.VTYPE_BTF_OBJ_FD;
+    const shape = { ...step.shape, valueSize, valueTypeId: 0, flags: step.shape.flags | ofModule };
+    const what = `struct of functions "${step.map}"`;
+    const fd = this.#createMap({ ...step, shape }, what, null, valueTarget);
+    this.#own(step.map, { fd, pinPath: null, reused: false });
+  }
+
   #createMap(
-    step: CreateStep | CreateTemplateStep,
+    step: CreateStep | CreateTemplateStep | CreateStructOpsStep,
     what: string,
     innerMapFd: number | null,
+    kernelValueType?: AttachTarget,
   ): number {
     const { shape, kernelName } = step;
     const isData = this.#object.data.has(step.map);
-    const typed = takesTypes(shape.type, shape.keyTypeId, shape.valueTypeId, isData);
+    const typed =
+      kernelValueType !== undefined ||
+      takesTypes(shape.type, shape.keyTypeId, shape.valueTypeId, isData);
     const btf = typed ? this.#loadBtf() : null;
     try {
       const attributes = {
@@ -258,6 +327,7 @@ export class Execution {
           btf === null
             ? null
             : { fd: btf, keyTypeId: shape.keyTypeId, valueTypeId: shape.valueTypeId },
+        ...(kernelValueType === undefined ? {} : { kernelValueType }),
       };
       return createMap(this.#kernel, attributes, {
         optionalFlags: shape.optionalFlags,
@@ -302,6 +372,15 @@ export class Execution {
 
   #write(step: WriteStep): void {
     this.#kernel.update(this.#fdOf(step.map), new Uint8Array(4), step.contents, 0);
+  }
+
+  #place({ map, contents }: PlaceStep): void {
+    const fd = this.#fdOf(map);
+    const length = this.#kernel.mapInfo(fd).maxEntries * this.#kernel.pageSize;
+    const memory = this.#kernel.mapMemory(fd, 0, length, true);
+    this.#arenas.set(map, memory);
+    this.#undo.push(() => this.#kernel.unmapMemory(memory));
+    new Uint8Array(memory).set(contents ?? []);
   }
 
   #fill(step: FillStep): void {
@@ -415,6 +494,7 @@ export class Execution {
   }
 
   #closeTemporaries(): void {
+    this.#programs.closeTemporaries();
     for (const name of [...this.#templates.keys()]) {
       this.#closeTemplate(name);
     }
@@ -433,6 +513,7 @@ export class Execution {
         // The failure that led here is the one to report; the rest is undone all the same.
       }
     }
+    this.#programs.rollBack();
     for (const { fd } of this.#maps.values()) {
       this.#kernel.close(fd);
     }

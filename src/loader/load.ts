@@ -1,4 +1,4 @@
-/** Loading an object: its maps created or found again, pinned, filled. */
+/** Loading an object: its maps created or found again, pinned, filled; its programs loaded. */
 
 import type { BtfCodecOptions } from '../codec/from-btf.ts';
 import type { Kernel } from '../kernel/kernel.ts';
@@ -9,11 +9,15 @@ import { PerfEventArray, perfOptions } from '../maps/perf-event-array.ts';
 import { RawMap } from '../maps/raw-map.ts';
 import { RingBuffer } from '../maps/ring-buffer.ts';
 import { handleOf } from '../maps/standalone.ts';
+import { StructOps } from '../maps/struct-ops.ts';
 import type { TypedSource } from '../maps/typed-map.ts';
 import { type UserRecordOptions, UserRingBuffer } from '../maps/user-ring-buffer.ts';
 import { ObjectFile } from '../obj/object.ts';
+import { contextCodec } from '../programs/context-codec.ts';
+import { Program } from '../programs/program.ts';
+import type { KernelStructOps } from '../programs/struct-ops.ts';
 import { codecsOf } from './codecs.ts';
-import { Execution } from './execute.ts';
+import { Execution, type Loaded } from './execute.ts';
 import { type Globals, GlobalVariables } from './globals.ts';
 import { innerTemplateOf } from './inner-template.ts';
 import { checkOptions, type LoadOptions } from './options.ts';
@@ -28,8 +32,8 @@ import {
 export type MapKind<M extends MapHandle> = new (source: never) => M;
 
 /**
- * An object in the kernel. It owns a handle for each map; {@link LoadedObject.close} them all, or
- * declare it with `using`. Maps that are pinned live on.
+ * An object in the kernel. It owns a handle for each map and each program; {@link LoadedObject.close}
+ * them all, or declare it with `using`. What is pinned lives on.
  *
  * @typeParam G the values of its globals, if their types are known
  */
@@ -38,7 +42,9 @@ export class LoadedObject<G extends object = Globals> {
   readonly kernel: Kernel;
   /** Handles by name; maps of data sections go by their section's name. */
   readonly maps: ReadonlyMap<string, RawMap>;
-  /** Maps of the object that were not created, and why. */
+  /** Handles of the programs that were loaded, by name. */
+  readonly programs: ReadonlyMap<string, Program>;
+  /** Maps and programs of the object that were left out, and why. */
   readonly omitted: readonly Omission[];
 
   /** Those that are open: whoever closes one before the object need not keep it in memory. */
@@ -46,19 +52,49 @@ export class LoadedObject<G extends object = Globals> {
   readonly #forget = (handle: MapHandle): void => {
     this.#typed.delete(handle);
   };
+  /** The memory of arenas, which the kernel maps once: their handles share it. */
+  readonly #arenas: ReadonlyMap<string, ArrayBuffer>;
+  readonly #structOps: ReadonlyMap<string, KernelStructOps>;
   #globals: GlobalVariables | undefined;
 
-  /** @internal */
-  constructor(
-    object: ObjectFile,
-    kernel: Kernel,
-    maps: ReadonlyMap<string, RawMap>,
-    omitted: readonly Omission[],
-  ) {
+  /** @internal Takes over what was loaded. */
+  constructor(object: ObjectFile, kernel: Kernel, loaded: Loaded, omitted: readonly Omission[]) {
     this.object = object;
     this.kernel = kernel;
+    this.#arenas = loaded.arenas;
+    this.#structOps = loaded.structOps;
+    const maps = new Map<string, RawMap>();
+    for (const [name, { fd, pinPath }] of loaded.maps) {
+      maps.set(name, RawMap.adopt({ kernel, fd, name, pinPath }));
+    }
     this.maps = maps;
+    const programs = new Map<string, Program>();
+    for (const [name, { fd, pinPath }] of loaded.programs) {
+      const context = () => contextCodec(object, name);
+      programs.set(name, Program.adopt({ kernel, fd, name, pinPath, context }));
+    }
+    this.programs = programs;
     this.omitted = omitted;
+  }
+
+  /**
+   * A program of the object by its name. The handle stays the object's, which closes it.
+   *
+   * @throws RangeError if the object has no such program, or it was not loaded
+   *
+   * @example
+   * app.program('entry').run({ data: packet }).returnValue;
+   */
+  program(name: string): Program {
+    const program = this.programs.get(name);
+    if (program === undefined) {
+      const known = [...this.programs.keys()].join(', ') || 'none';
+      const problem = this.object.programs.has(name)
+        ? `program "${name}" was not loaded`
+        : `the object has no program "${name}"`;
+      throw new RangeError(`${problem}; loaded: ${known}`);
+    }
+    return program;
   }
 
   /**
@@ -115,6 +151,39 @@ export class LoadedObject<G extends object = Globals> {
     return this.#open(name, UserRingBuffer<T>, types);
   }
 
+  /**
+   * A struct of functions (struct_ops) of the object, to be registered in the kernel. Closing the handle,
+   * or the object, undoes that.
+   *
+   * @throws RangeError if the object has no such struct, or it was not created
+   *
+   * @example
+   * using registration = app.structOps('my_control').register();
+   */
+  structOps(name: string): StructOps {
+    const prepared = this.#structOps.get(name);
+    if (prepared === undefined) {
+      const known = [...this.#structOps.keys()].join(', ') || 'none';
+      throw new RangeError(`no struct of functions "${name}" was created; there is ${known}`);
+    }
+    const raw = this.maps.get(name)!;
+    const functions = prepared.functions.map(({ offset, program }) => ({
+      offset,
+      program: this.program(program),
+    }));
+    const handle = handleOf(StructOps, {
+      kernel: this.kernel,
+      name,
+      value: prepared.value,
+      functions,
+      onClose: this.#forget,
+      // Last: whatever fails above leaves no descriptor.
+      fd: this.kernel.duplicate(raw.fd),
+    });
+    this.#typed.add(handle);
+    return handle;
+  }
+
   #open<M extends MapHandle>(
     name: string,
     kind: MapKind<M>,
@@ -136,6 +205,7 @@ export class LoadedObject<G extends object = Globals> {
       ...codecsOf(this.object, name, raw.info(), options),
       inner: innerTemplateOf(this.object, name, this.kernel, this.maps, options),
       ...types,
+      memory: this.#arenas.get(name),
       onClose: this.#forget,
       // Last: whatever fails above leaves no descriptor.
       fd: this.kernel.duplicate(raw.fd),
@@ -179,12 +249,16 @@ export class LoadedObject<G extends object = Globals> {
    */
   close(): void {
     const errors: unknown[] = [];
-    for (const open of [this.#globals, ...this.#typed, ...this.maps.values()]) {
+    const handles = [...this.#typed, ...this.programs.values(), ...this.maps.values()];
+    for (const open of [this.#globals, ...handles]) {
       try {
         open?.close();
       } catch (error) {
         errors.push(error);
       }
+    }
+    for (const memory of this.#arenas.values()) {
+      this.kernel.unmapMemory(memory);
     }
     if (errors.length > 0) {
       throw errors[0];
@@ -197,13 +271,14 @@ export class LoadedObject<G extends object = Globals> {
 }
 
 /**
- * Creates the maps of an object, or finds them at their pins, fills the slots of maps of maps, and
- * pins what is to be pinned. Either all of it happens, or nothing is left.
+ * Creates the maps of an object, or finds them at their pins, fills the slots of maps of maps, pins what
+ * is to be pinned, and loads the object's programs. Either all of it happens, or nothing is left.
  *
  * @typeParam G the values of the object's globals, if their types are known
  * @throws TypeError for wrong options; ValueError for a value that does not fit its global
+ * @throws VerifierError if the verifier refuses a program
  * @throws SkepError `ERR_SKEP_LOAD`, `ERR_SKEP_PIN_PATH`, `ERR_SKEP_PIN_MISMATCH`,
- *   `ERR_SKEP_SYSCALL`, `ERR_SKEP_NO_KERNEL`
+ *   `ERR_SKEP_SYSCALL`, `ERR_SKEP_NO_KERNEL`; ObjectError for code that cannot be linked
  */
 export function load<G extends object = Globals>(
   object: ObjectFile,
@@ -212,18 +287,13 @@ export function load<G extends object = Globals>(
   checkObject(object);
   const kernel = options.kernel ?? linuxKernel();
   const plan = planLoad(object, options, kernel);
-  const names = new Set([...object.maps.keys(), ...object.data.keys()]);
   const execution = new Execution(
     kernel,
     object,
-    checkOptions(options, names),
+    checkOptions(options, object),
     options.onStep ?? (() => {}),
   );
-  const maps = new Map<string, RawMap>();
-  for (const [name, { fd, pinPath }] of execution.run(plan)) {
-    maps.set(name, RawMap.adopt({ kernel, fd, name, pinPath }));
-  }
-  return new LoadedObject(object, kernel, maps, plan.omitted);
+  return new LoadedObject(object, kernel, execution.run(plan), plan.omitted);
 }
 
 /**

@@ -1,9 +1,15 @@
 /** Options of a load, checked at the border. */
 
 import { z } from 'zod';
+import type { VerifierLog } from '../errors.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import { DEFAULT_PIN_DIRECTORY } from '../maps/pin-path.ts';
 import { RawMap } from '../maps/raw-map.ts';
+import { Btf } from '../obj/btf/btf.ts';
+import type { ObjectFile } from '../obj/object.ts';
+import type { OptionValue } from '../programs/kconfig-value.ts';
+import { Program } from '../programs/program.ts';
+import type { ProgramOptions } from '../programs/program-shape.ts';
 import type { Globals } from './globals.ts';
 import type { StepEvent } from './steps.ts';
 
@@ -17,8 +23,18 @@ export interface MapOptions {
   readonly pin?: string | false;
   /** Use this map instead of creating one. It must be compatible; the caller keeps its handle. */
   readonly replace?: RawMap;
-  /** false: leave the map out. */
+  /** false: leave the map out. true: create a struct of functions whose section starts with `?`. */
   readonly create?: boolean;
+  /**
+   * Structs of functions (struct_ops): values of members instead of the declared ones. Of functions it is
+   * the name of a program, or null for none.
+   */
+  readonly members?: Readonly<Record<string, unknown>>;
+  /**
+   * Program arrays: names of programs by slot, besides and instead of the declared ones; null for a slot
+   * that is left as it is.
+   */
+  readonly slots?: Readonly<Record<number, string | null>>;
 }
 
 /**
@@ -40,6 +56,24 @@ export interface LoadOptions<G extends object = Globals> {
    * too. Sections that are found at a pin keep what they have.
    */
   readonly globals?: Readonly<Partial<G>>;
+  /** By program name; false loads maps alone. */
+  readonly programs?: false | Readonly<Record<string, ProgramOptions>>;
+  /** A directory on a BPF file system where every program is pinned under its name. */
+  readonly pinPrograms?: string;
+  /**
+   * Options of the kernel (`CONFIG_*`, `LINUX_*`) by name, instead of the running one's: what externs of
+   * `.kconfig` are.
+   */
+  readonly kernelConfig?: Readonly<Record<string, OptionValue>>;
+  /** Types that CO-RE looks at instead of the running kernel's: a file, its bytes, or read already. */
+  readonly kernelBtf?: string | Uint8Array | Btf;
+  /**
+   * What the verifier tells of programs that it takes: 1: what it looks at, 2: every instruction, 4 added:
+   * statistics (5.2). 0, for nothing, by default; 4 with `onVerifierLog`. Loading is slower with it.
+   */
+  readonly logLevel?: number;
+  /** Told what the verifier wrote, after each program that it took. */
+  readonly onVerifierLog?: (program: string, log: VerifierLog) => void;
   /** Called after each step, in order. What it throws ends the load, and is undone like any failure. */
   readonly onStep?: (event: StepEvent) => void;
 }
@@ -54,7 +88,31 @@ const mapOptionsSchema = z.strictObject({
     .custom<RawMap>((value) => value instanceof RawMap, { error: 'expected the handle of a map' })
     .optional(),
   create: z.boolean().optional(),
+  members: z
+    .custom<object>((value) => typeof value === 'object' && value !== null, {
+      error: 'expected an object of values by name',
+    })
+    .optional(),
+  slots: z.record(z.string().regex(/^\d+$/), z.union([z.string(), z.null()])).optional(),
 });
+
+const programOptionsSchema = z.strictObject({
+  autoload: z.boolean().optional(),
+  type: z.union([z.string(), u32]).optional(),
+  attachType: z.union([z.string(), u32]).optional(),
+  attachTo: z.string().min(1).optional(),
+  attachProgram: z
+    .custom<Program>((value) => value instanceof Program, { error: 'expected a Program' })
+    .optional(),
+  flags: u32.optional(),
+  pin: z.union([z.string().min(1), z.literal(false)]).optional(),
+});
+
+const btfSchema = z.custom<Btf>((value) => value instanceof Btf, {
+  error: 'expected a path, bytes or a Btf',
+});
+
+const optionValue = z.union([z.string(), z.number(), z.bigint(), z.boolean()]);
 
 const loadOptionsSchema = z.strictObject({
   kernel: z
@@ -70,6 +128,14 @@ const loadOptionsSchema = z.strictObject({
       error: 'expected an object of values by name',
     })
     .optional(),
+  programs: z.record(z.string(), programOptionsSchema).optional(),
+  pinPrograms: z.string().min(1).optional(),
+  kernelConfig: z.record(z.string(), optionValue).optional(),
+  kernelBtf: z.union([z.string().min(1), z.instanceof(Uint8Array), btfSchema]).optional(),
+  logLevel: u32.optional(),
+  onVerifierLog: z
+    .custom<(program: string, log: VerifierLog) => void>((value) => typeof value === 'function')
+    .optional(),
   onStep: z.custom<(event: StepEvent) => void>((value) => typeof value === 'function').optional(),
 });
 
@@ -79,41 +145,76 @@ export interface CheckedOptions {
   readonly pinAll: boolean;
   readonly maps: ReadonlyMap<string, MapOptions>;
   readonly globals: Readonly<Record<string, unknown>>;
+  /** null: maps alone. */
+  readonly programs: ReadonlyMap<string, ProgramOptions> | null;
+  /** null: programs are pinned only where their own options say so. */
+  readonly pinPrograms: string | null;
+  readonly kernelConfig: Readonly<Record<string, OptionValue>>;
+  readonly kernelBtf: string | Uint8Array | Btf | undefined;
+  readonly logLevel: number;
+  readonly onVerifierLog: LoadOptions['onVerifierLog'];
 }
 
+/** The level that asks for statistics alone. */
+const STATISTICS = 4;
+
 /**
- * Checks options against what they may be, and against the names of the object's maps.
+ * Checks options against what they may be, and against the names of what the object has.
  *
- * @throws TypeError for an option that does not exist or has the wrong type, and for a map that the
- *   object does not have
+ * @throws TypeError for an option that does not exist or has the wrong type, and for a map or program
+ *   that the object does not have
  */
-export function checkOptions(
-  options: LoadOptions<object>,
-  names: ReadonlySet<string>,
-): CheckedOptions {
-  const parsed = loadOptionsSchema.safeParse(options);
+export function checkOptions(options: LoadOptions<object>, object: ObjectFile): CheckedOptions {
+  // Not in the schema: of a union it says only that nothing fits.
+  const { programs } = options;
+  const parsed = loadOptionsSchema.safeParse(
+    programs === false ? { ...options, programs: undefined } : options,
+  );
   if (!parsed.success) {
     const problems = parsed.error.issues.map(
       ({ path, message }) => `${path.length === 0 ? '' : `${path.join('.')}: `}${message}`,
     );
     throw new TypeError(`load options: ${problems.join('; ')}`);
   }
-  // The original, not zod's copy: it would drop keys such as `__proto__`.
+  // The originals, not zod's copies: those would drop keys such as `__proto__`.
   const maps = new Map(Object.entries(options.maps ?? {}));
+  const mapNames = [...object.maps.keys(), ...object.data.keys()];
   for (const [name, map] of maps) {
-    if (!names.has(name)) {
-      throw new TypeError(
-        `load options: the object has no map "${name}"; it has ${[...names].join(', ') || 'none'}`,
-      );
-    }
+    checkName('map', name, mapNames);
     checkCombination(name, map);
   }
+  const { pinPrograms, onVerifierLog } = options;
+  const byProgram = new Map(Object.entries(programs || {}));
+  for (const name of byProgram.keys()) {
+    checkName('program', name, [...object.programs.keys()]);
+  }
+  if (programs === false && pinPrograms !== undefined) {
+    throw new TypeError('load options: programs are not loaded, so they cannot be pinned');
+  }
   return {
-    pinDirectory: (options.pinDirectory ?? DEFAULT_PIN_DIRECTORY).replace(/(?<=.)\/+$/, ''),
+    pinDirectory: withoutSlash(options.pinDirectory ?? DEFAULT_PIN_DIRECTORY),
     pinAll: options.pinAll ?? false,
     maps,
     globals: { ...options.globals },
+    programs: programs === false ? null : byProgram,
+    pinPrograms: pinPrograms === undefined ? null : withoutSlash(pinPrograms),
+    kernelConfig: { ...options.kernelConfig },
+    kernelBtf: options.kernelBtf,
+    logLevel: options.logLevel ?? (onVerifierLog === undefined ? 0 : STATISTICS),
+    onVerifierLog,
   };
+}
+
+function checkName(what: 'map' | 'program', name: string, names: readonly string[]): void {
+  if (!names.includes(name)) {
+    throw new TypeError(
+      `load options: the object has no ${what} "${name}"; it has ${names.join(', ') || 'none'}`,
+    );
+  }
+}
+
+function withoutSlash(directory: string): string {
+  return directory.replace(/(?<=.)\/+$/, '');
 }
 
 function checkCombination(name: string, map: MapOptions): void {
@@ -121,6 +222,14 @@ function checkCombination(name: string, map: MapOptions): void {
     throw new TypeError(
       `load options: map "${name}" cannot be replaced and pinned at once; pin the handle that replaces it`,
     );
+  }
+  if (map.create === false && map.slots !== undefined) {
+    throw new TypeError(
+      `load options: map "${name}" is not created, so its slots cannot be filled`,
+    );
+  }
+  if (map.create === false && map.members !== undefined) {
+    throw new TypeError(`load options: map "${name}" is not created, so its members cannot be set`);
   }
   if (map.create === false && (map.replace !== undefined || typeof map.pin === 'string')) {
     throw new TypeError(

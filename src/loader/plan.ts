@@ -3,7 +3,8 @@
  *
  * The order: each regular map, its pin first; then each map of maps, with its inner template only
  * when there is no pin to open; then the slots, when every map exists; then the pins of maps of
- * maps, which must not be visible to others before they are filled.
+ * maps, which must not be visible to others before they are filled; then programs, which need every
+ * map; then the slots of program arrays and the pins of programs.
  */
 
 import { SkepError } from '../errors.ts';
@@ -17,14 +18,25 @@ import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
 import { dataKernelName } from './data-name.ts';
 import { initialContents } from './initial-globals.ts';
 import { type CheckedOptions, checkOptions, type LoadOptions, type MapOptions } from './options.ts';
+import {
+  type ProgramOmission,
+  type ProgramPlan,
+  planPrograms,
+  planSlots,
+  programPin,
+} from './plan-programs.ts';
+import { planStructOps, type StructOpsPlan } from './plan-struct-ops.ts';
 import { isOuter, type Machine, type MapShape, shapeOf } from './shapes.ts';
-import type { Step } from './steps.ts';
+import type { LoadProgramStep, Step } from './steps.ts';
 
 /** A map, or contents of one, left out, and why. */
-export interface Omission {
+export interface MapOmission {
   readonly map: string;
   readonly reason: string;
 }
+
+/** A map or a program left out, and why. */
+export type Omission = MapOmission | ProgramOmission;
 
 /** What a load will do. */
 export interface Plan {
@@ -40,7 +52,7 @@ export interface Plan {
  *   `ERR_SKEP_PIN_PATH` for a path that no BPF file system takes
  */
 export function planLoad(object: ObjectFile, options: LoadOptions<object>, machine: Machine): Plan {
-  const checked = checkOptions(options, new Set([...object.maps.keys(), ...object.data.keys()]));
+  const checked = checkOptions(options, object);
   if ((object.byteOrder === 'little') !== machine.littleEndian) {
     throw new SkepError(
       'ERR_SKEP_LOAD',
@@ -59,8 +71,15 @@ class Planner {
   readonly #outer: Step[] = [];
   readonly #fills: Step[] = [];
   readonly #lastPins: Step[] = [];
+  /** What is done to maps for programs' sake, before any is loaded. */
+  readonly #preparations: Step[] = [];
+  readonly #loads: readonly LoadProgramStep[];
+  readonly #programFills: Step[] = [];
+  readonly #structOps: StructOpsPlan;
   readonly #omitted: Omission[] = [];
-  /** Pin paths and the maps that they are of. */
+  /** Names of the programs that are loaded. */
+  readonly #loaded: ReadonlySet<string>;
+  /** Pin paths and what they are of. */
   readonly #paths = new Map<string, string>();
   /** What data sections start with, where the options say so. */
   readonly #initial: ReadonlyMap<string, Uint8Array>;
@@ -70,6 +89,13 @@ class Planner {
     this.#options = options;
     this.#machine = machine;
     this.#initial = initialContents(object, options.globals);
+    this.#structOps = planStructOps(object, options);
+    const functions = this.#structOps.programs;
+    const programs =
+      options.programs === null ? NO_PROGRAMS : planPrograms(object, options.programs, functions);
+    this.#loads = programs.loads;
+    this.#omitted.push(...programs.omitted);
+    this.#loaded = new Set(programs.loads.map(({ program }) => program));
   }
 
   plan(): Plan {
@@ -79,9 +105,20 @@ class Planner {
     for (const section of this.#object.data.values()) {
       this.#planData(section);
     }
-    this.#planArenaGlobals();
-    const steps = [...this.#regular, ...this.#outer, ...this.#fills, ...this.#lastPins];
-    const needsBtf = steps.some((step) => 'shape' in step && step.shape.valueTypeId !== 0);
+    this.#planArena();
+    const steps = [
+      ...this.#regular,
+      ...this.#outer,
+      ...this.#fills,
+      ...this.#lastPins,
+      ...this.#preparations,
+      ...this.#loads,
+      ...this.#programFills,
+      ...this.#programPins(),
+    ];
+    const needsBtf =
+      (this.#loads.length > 0 && this.#object.btf !== undefined) ||
+      steps.some((step) => 'shape' in step && step.shape.valueTypeId !== 0);
     return {
       steps: needsBtf ? [{ step: 'load-btf' }, ...steps] : steps,
       omitted: this.#omitted,
@@ -91,17 +128,18 @@ class Planner {
   #planMap(map: MapDefinition): void {
     const { name } = map;
     const options = this.#options.maps.get(name) ?? {};
-    if (options.create === false) {
-      this.#omitted.push({ map: name, reason: 'left out by the options' });
+    if (map.typeNumber === BPF_MAP_TYPE.STRUCT_OPS) {
+      this.#planStruct(map, options);
       return;
     }
-    if (map.typeNumber === BPF_MAP_TYPE.STRUCT_OPS) {
-      this.#omitted.push({ map: name, reason: 'struct_ops are loaded with their programs' });
+    if (options.create === false) {
+      this.#omitted.push({ map: name, reason: 'left out by the options' });
       return;
     }
     checkLegacyTail(map);
     const shape = shapeOf(map, this.#machine, options);
     const inner = map.inner === null ? null : shapeOf(map.inner, this.#machine);
+    this.#planProgramSlots(map, shape, options);
     if (options.replace !== undefined) {
       this.#regular.push({ step: 'replace', map: name, shape, inner });
       return;
@@ -128,14 +166,39 @@ class Planner {
     }
     if (outer) {
       this.#planSlots(map, shape, inner);
-    } else if (map.slots.length > 0) {
-      this.#omitted.push({
-        map: name,
-        reason: 'its initial programs are put in when programs are loaded',
-      });
     }
     if (path !== null) {
       (outer ? this.#lastPins : steps).push({ step: 'pin', map: name, path, shape, inner });
+    }
+  }
+
+  /** A struct of functions. Its value size is the object's; a load finds out the kernel's. */
+  #planStruct(map: MapDefinition, options: MapOptions): void {
+    const { name } = map;
+    const value = this.#structOps.values.get(name);
+    if (value === undefined) {
+      this.#omitted.push({ map: name, reason: this.#structOps.omitted.get(name)! });
+      return;
+    }
+    const shape = shapeOf(map, this.#machine, options);
+    this.#planProgramSlots(map, shape, options);
+    const step = 'create-struct-ops';
+    this.#regular.push({ step, map: name, kernelName: kernelName(name), shape, value });
+  }
+
+  #planProgramSlots(map: MapDefinition, shape: MapShape, options: MapOptions): void {
+    if (this.#options.programs === null) {
+      if (map.slots.some(({ kind }) => kind === 'program')) {
+        this.#omitted.push({
+          map: map.name,
+          reason: 'its initial programs are put in when programs are loaded',
+        });
+      }
+      return;
+    }
+    const fill = planSlots(map, shape.maxEntries, options, this.#loaded);
+    if (fill !== null) {
+      this.#programFills.push(fill);
     }
   }
 
@@ -178,7 +241,7 @@ class Planner {
       this.#omitted.push({ map: name, reason: 'left out by the options' });
       return;
     }
-    if (name === '.kconfig') {
+    if (name === '.kconfig' && this.#options.programs === null) {
       this.#omitted.push({
         map: name,
         reason: 'options of the kernel are read when programs are loaded',
@@ -204,7 +267,9 @@ class Planner {
       shape,
     });
     const contents = initial ?? section.contents;
-    if (contents !== null) {
+    if (name === '.kconfig') {
+      this.#regular.push({ step: 'write-options', map: name });
+    } else if (contents !== null) {
       this.#regular.push({ step: 'write', map: name, contents });
     }
     if (section.readOnly) {
@@ -215,24 +280,51 @@ class Planner {
     }
   }
 
-  /** Globals of an arena: their addresses only matter to programs, which place them. */
-  #planArenaGlobals(): void {
+  /** An arena is mapped for its programs, its globals placed. */
+  #planArena(): void {
     const section = this.#object.elf.sections.find(({ name }) => name === '.addr_space.1');
-    if (section === undefined || section.size === 0) {
-      return;
-    }
+    const size = section?.size ?? 0;
     for (const map of this.#object.maps.values()) {
       const bytes = map.maxEntries * this.#machine.pageSize;
-      if (map.typeNumber === BPF_MAP_TYPE.ARENA && bytes < section.size) {
+      if (map.typeNumber === BPF_MAP_TYPE.ARENA && bytes < size) {
         throw new SkepError(
           'ERR_SKEP_LOAD',
-          `map "${map.name}" has ${map.maxEntries} pages (${bytes} bytes), too few for the globals of the arena (${section.size} bytes)`,
+          `map "${map.name}" has ${map.maxEntries} pages (${bytes} bytes), too few for the globals of the arena (${size} bytes)`,
         );
       }
+      if (map.typeNumber === BPF_MAP_TYPE.ARENA && this.#loads.length > 0) {
+        this.#placeArena(map, size === 0 ? null : this.#object.elf.data(section!));
+      }
     }
-    this.#omitted.push({
-      map: section.name,
-      reason: 'globals of an arena are placed when programs are loaded',
+    if (size > 0 && this.#options.programs === null) {
+      this.#omitted.push({
+        map: section!.name,
+        reason: 'globals of an arena are placed when programs are loaded',
+      });
+    }
+  }
+
+  #placeArena({ name, mapExtra }: MapDefinition, contents: Uint8Array | null): void {
+    const options = this.#options.maps.get(name) ?? {};
+    if (options.create === false || options.replace !== undefined) {
+      return;
+    }
+    if (mapExtra === 0n) {
+      this.#preparations.push({ step: 'place', map: name, contents });
+    } else if (contents !== null) {
+      throw new SkepError(
+        'ERR_SKEP_LOAD',
+        `map "${name}" is an arena with an address of its own (map_extra), where globals cannot be placed yet; leave map_extra out, or load with programs: false`,
+      );
+    }
+  }
+
+  #programPins(): Step[] {
+    return this.#loads.flatMap(({ program }) => {
+      const given = programPin(program, this.#options);
+      return given === null
+        ? []
+        : [{ step: 'pin-program', program, path: this.#ownPath(given, `program "${program}"`) }];
     });
   }
 
@@ -243,18 +335,25 @@ class Planner {
     if (given === null) {
       return null;
     }
+    return this.#ownPath(given, `map "${name}"`);
+  }
+
+  /** @param what whose path it is: `map "flows"` */
+  #ownPath(given: string, what: string): string {
     const path = checkPinPath(given);
     const other = this.#paths.get(path);
     if (other !== undefined) {
       throw new SkepError(
         'ERR_SKEP_PIN_PATH',
-        `maps "${other}" and "${name}" cannot both be pinned at ${path}`,
+        `${other} and ${what} cannot both be pinned at ${path}`,
       );
     }
-    this.#paths.set(path, name);
+    this.#paths.set(path, what);
     return path;
   }
 }
+
+const NO_PROGRAMS: ProgramPlan = { loads: [], omitted: [] };
 
 /** A map of maps can be found at its pin, or replaced, but not created, without a template. */
 export function noInnerDefinition(map: string): SkepError {

@@ -1,7 +1,11 @@
 /** The steps of a load, as data: what a plan consists of, and what is reported as it runs. */
 
+import type { StructOpsValue } from '../obj/struct-ops-value.ts';
+import type { ProgramShape } from '../programs/program-shape.ts';
+import { attachTypeName } from '../uapi/attach-types.ts';
 import { mapFlagNames } from '../uapi/map-flags.ts';
 import { BPF_MAP_TYPE, mapTypeName } from '../uapi/map-types.ts';
+import { programTypeName } from '../uapi/program-types.ts';
 import type { MapShape } from './shapes.ts';
 
 interface OfMap {
@@ -9,7 +13,12 @@ interface OfMap {
   readonly map: string;
 }
 
-/** Loads the object's BTF; done when the first map that has types is created, if ever. */
+interface OfProgram {
+  /** The program's name in the object. */
+  readonly program: string;
+}
+
+/** Loads the object's BTF; done when the first map or program that has types is made, if ever. */
 export interface LoadBtfStep {
   readonly step: 'load-btf';
 }
@@ -41,6 +50,19 @@ export interface CreateStep extends OfMap {
   readonly step: 'create';
   readonly kernelName: string;
   readonly shape: MapShape;
+}
+
+/**
+ * Creates a map of a struct of functions (struct_ops), with the size that the struct has in the kernel.
+ * Its programs are loaded next; nothing is registered.
+ */
+export interface CreateStructOpsStep extends OfMap {
+  readonly step: 'create-struct-ops';
+  readonly kernelName: string;
+  /** As declared: values have the size of the object's own struct. */
+  readonly shape: MapShape;
+  /** The object's struct, with what the options changed. */
+  readonly value: StructOpsValue;
 }
 
 /** Closes the inner map again: the kernel has copied what it needs of it. */
@@ -75,6 +97,36 @@ export interface PinStep extends OfMap {
   readonly inner: MapShape | null;
 }
 
+/** Writes what options of the running kernel are to `.kconfig`. */
+export interface WriteOptionsStep extends OfMap {
+  readonly step: 'write-options';
+}
+
+/** Maps an arena, which programs that use it depend on, and writes its globals to its first bytes. */
+export interface PlaceStep extends OfMap {
+  readonly step: 'place';
+  /** null if there are none. */
+  readonly contents: Uint8Array | null;
+}
+
+/** Loads a program. */
+export interface LoadProgramStep extends OfProgram {
+  readonly step: 'load-program';
+  readonly attributes: ProgramShape;
+}
+
+/** Puts programs into slots of a program array. */
+export interface FillProgramsStep extends OfMap {
+  readonly step: 'fill-programs';
+  readonly slots: readonly { readonly index: number; readonly program: string }[];
+}
+
+/** Pins a program. */
+export interface PinProgramStep extends OfProgram {
+  readonly step: 'pin-program';
+  readonly path: string;
+}
+
 /** One step of a load. */
 export type Step =
   | LoadBtfStep
@@ -82,21 +134,30 @@ export type Step =
   | OpenPinStep
   | CreateTemplateStep
   | CreateStep
+  | CreateStructOpsStep
   | CloseTemplateStep
   | WriteStep
   | FillStep
   | FreezeStep
-  | PinStep;
+  | PinStep
+  | WriteOptionsStep
+  | PlaceStep
+  | LoadProgramStep
+  | FillProgramsStep
+  | PinProgramStep;
+
+/** A step about a program, when all maps are there. */
+export type ProgramStep = LoadProgramStep | FillProgramsStep | PinProgramStep;
 
 /** What became of a step. */
 export interface StepEvent {
   readonly step: Step;
   /**
    * `done`; `absent`: there was no pin, so the map is created; `reused`: an existing map is used;
-   * `refused`: the kernel did not take the BTF, and maps go without types.
+   * `refused`: the kernel did not take the BTF, and maps and programs go without types.
    */
   readonly outcome: 'done' | 'absent' | 'reused' | 'refused';
-  /** Why, if `refused`; what was left out, if a map was created with less than it declares. */
+  /** Why, if `refused`; what was left out, if a map or program was made with less than it declares. */
   readonly reason?: string;
 }
 
@@ -113,6 +174,8 @@ export function describeStep(step: Step): string {
       return `create the inner template of "${step.map}": ${describeShape(step.shape)}`;
     case 'create':
       return `create "${step.map}": ${describeShape(step.shape)}`;
+    case 'create-struct-ops':
+      return `create "${step.map}": struct ${describeStruct(step)}`;
     case 'close-template':
       return `close the inner template of "${step.map}"`;
     case 'write':
@@ -123,7 +186,41 @@ export function describeStep(step: Step): string {
       return `freeze "${step.map}"`;
     case 'pin':
       return `pin "${step.map}" at ${step.path}`;
+    case 'write-options':
+      return `write options of the kernel to "${step.map}"`;
+    case 'place':
+      return step.contents === null
+        ? `map "${step.map}" into memory`
+        : `map "${step.map}" into memory and write ${step.contents.length} bytes to it`;
+    case 'load-program':
+      return `load program "${step.program}": ${describeProgram(step.attributes)}`;
+    case 'fill-programs':
+      return `fill "${step.map}": ${step.slots.map(({ index, program }) => `[${index}] = ${program}`).join(', ')}`;
+    case 'pin-program':
+      return `pin program "${step.program}" at ${step.path}`;
   }
+}
+
+/** The struct's name and its functions: `tcp_congestion_ops, ssthresh = my_ssthresh`. */
+function describeStruct({ value: { struct, programs } }: CreateStructOpsStep): string {
+  const functions = Array.from(
+    programs,
+    ([index, program]) => `${struct.members[index]!.name} = ${program}`,
+  );
+  return [struct.name, ...functions].join(', ');
+}
+
+/** A program's type, attach type and target in words: `tracing, trace_fentry, for vfs_read`. */
+function describeProgram({ type, attachType, attachTo }: ProgramShape): string {
+  const parts = [programTypeName(type)];
+  // Some types have one attach type, of the same name.
+  if (attachType !== 0 && attachTypeName(attachType) !== parts[0]) {
+    parts.push(attachTypeName(attachType));
+  }
+  if (attachTo !== null) {
+    parts.push(`for ${attachTo}`);
+  }
+  return parts.join(', ');
 }
 
 /** A shape in words: `hash, key 4 bytes, value 8 bytes, 1024 entries, flags NO_PREALLOC`. */

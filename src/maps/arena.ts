@@ -16,6 +16,12 @@ import {
 import { type CreateOptions, handleOf } from './standalone.ts';
 import { checkKind } from './typed-map.ts';
 
+/** An open arena that a handle takes over. */
+interface ArenaSource extends OwnedMap {
+  /** Where it is mapped already, by somebody who unmaps it. */
+  readonly memory?: ArrayBuffer | undefined;
+}
+
 /** How an arena is created. */
 export interface ArenaOptions extends Omit<CreateOptions, 'maxEntries'> {
   /** Size in pages of the machine (`kernel.pageSize`); 4 GiB at most. */
@@ -30,7 +36,9 @@ export interface ArenaOptions extends Omit<CreateOptions, 'maxEntries'> {
  * arena one address for good, so that pointers inside mean the same to all, and skep maps wherever
  * there is room. An arena that was mapped before, by this or another process, or one created with an
  * address (`map_extra`), cannot be mapped again; `bytes` then throws. Programs that use an arena are
- * accepted by the verifier only after it was mapped, or if it was created with an address.
+ * accepted by the verifier only after it was mapped, or if it was created with an address. An object
+ * that is loaded with its programs maps its arena; all handles to it share that memory, which ends with
+ * the object.
  *
  * @example
  * using arena = Arena.create({ pages: 4 });
@@ -44,11 +52,14 @@ export class Arena extends MapHandle {
   static readonly types: readonly number[] = [BPF_MAP_TYPE.ARENA];
 
   #memory: Uint8Array<ArrayBuffer> | undefined;
+  readonly #isShared: boolean;
 
   /** @internal */
-  constructor(source: OwnedMap) {
+  constructor(source: ArenaSource) {
     super(source);
     checkKind(this, Arena.types);
+    this.#isShared = source.memory !== undefined;
+    this.#memory = source.memory === undefined ? undefined : new Uint8Array(source.memory);
   }
 
   /**
@@ -126,7 +137,7 @@ export class Arena extends MapHandle {
   override close(): void {
     const memory = this.#memory;
     this.#memory = undefined;
-    if (memory !== undefined) {
+    if (memory !== undefined && !this.#isShared) {
       this.kernel.unmapMemory(memory.buffer);
     }
     super.close();

@@ -27,7 +27,7 @@ const REFUSALS = {
  *
  * @example
  * using stages = app.map('stages', ProgramArray);
- * stages.set(1, program.fd);
+ * stages.set(1, app.program('parse_ipv4'));
  * stages.get(1); // the program's id
  */
 export class ProgramArray extends ReadableSlotMap<number, number> {
@@ -73,12 +73,18 @@ export class ProgramArray extends ReadableSlotMap<number, number> {
    *
    * The first program fixes what the array is for; others have to be like it.
    *
-   * @param program its descriptor, or an object with one as its `fd`
+   * @param program a `Program`, its descriptor, or anything else with one as its `fd`
+   * @throws TypeError for a `Program` of another kernel
    * @throws SyscallError `EINVAL` for a program that does not fit; `E2BIG` for an index that is not
    *   below `length`
    */
   set(index: number, program: FdLike): this {
-    this.put(index, [fdOf(program, 'a program')]);
+    const fd = fdOf(program, 'a program');
+    const { kernel } = program as { readonly kernel?: unknown };
+    if (kernel !== undefined && kernel !== this.kernel) {
+      throw new TypeError(`map "${this.name}": the program is of another kernel`);
+    }
+    this.put(index, [fd]);
     return this;
   }
 

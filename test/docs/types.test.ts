@@ -62,9 +62,12 @@ describe('the code of the documentation', () => {
     expect(new Set(PAGES.filter((page) => examplesOf(page).length > 0))).toEqual(
       new Set([
         'README.md',
+        'docs/core.md',
+        'docs/externs.md',
         'docs/globals.md',
         'docs/loading.md',
         'docs/maps.md',
+        'docs/programs.md',
         'docs/testing.md',
       ]),
     );

@@ -117,16 +117,30 @@ const LOADS: readonly [string, () => ObjectFile, (directory: string) => LoadOpti
   ],
 ];
 
+/** Those that pin programs, which cannot be done twice. */
+const PROGRAM_LOADS: typeof LOADS = [
+  [
+    'programs in the slots of an array, with pins',
+    () => programs('stages'),
+    (directory) => ({ pinPrograms: `${directory}/programs` }),
+  ],
+  [
+    'programs that are pinned one by one',
+    () => programs('packets'),
+    (directory) => ({ programs: { mark: { pin: `${directory}/mark` } } }),
+  ],
+];
+
 describeKernels('a load of which a call is refused', (place) => {
-  it.each(LOADS)('leaves nothing: %s', (_, object, options) => {
+  it.each([...LOADS, ...PROGRAM_LOADS])('leaves nothing: %s', (_, object, options) => {
     const rounds = failEachCall(place, (kernel, arm) => {
       arm();
       return load(object(), { ...options(place.directory), kernel });
     });
     expect(rounds.length).toBeGreaterThan(5);
-    // BTF, and a map that is refused with it, are tried in simpler forms.
+    // BTF, and a map that is refused with it, are tried in simpler forms, a program with a log.
     for (const method of tolerated(rounds)) {
-      expect(['createMap', 'loadBtf']).toContain(method);
+      expect(['createMap', 'loadBtf', 'loadProgram']).toContain(method);
     }
   });
 

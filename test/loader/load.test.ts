@@ -11,8 +11,10 @@ import { type Call, ScriptedKernel } from '../support/scripted-kernel.ts';
 
 const DIRECTORY = '/sys/fs/bpf/app';
 
+/** Its maps alone: programs have tests of their own. */
 function loadDemo(kernel: ScriptedKernel, options: LoadOptions = {}) {
-  return load(openFixture('demo'), { kernel, pinDirectory: DIRECTORY, pinAll: true, ...options });
+  const defaults = { kernel, pinDirectory: DIRECTORY, pinAll: true, programs: false } as const;
+  return load(openFixture('demo'), { ...defaults, ...options });
 }
 
 /** What a load may not leave behind: descriptors, pins, directories. */

@@ -1,0 +1,202 @@
+/** The steps of a load that are about programs: loading them, filling program arrays, pinning. */
+
+import { SyscallError } from '../errors.ts';
+import type { Kernel } from '../kernel/kernel.ts';
+import { openKernelBtf } from '../kernel/kernel-btf.ts';
+import { Btf } from '../obj/btf/btf.ts';
+import type { ObjectFile } from '../obj/object.ts';
+import { ProgramLoader } from '../programs/program-loader.ts';
+import { StructOpsExecution } from './execute-struct-ops.ts';
+import type { CheckedOptions } from './options.ts';
+import type { FillProgramsStep, LoadProgramStep, PinProgramStep, ProgramStep } from './steps.ts';
+
+/** A program that a load has loaded. */
+export interface LoadedProgram {
+  readonly fd: number;
+  readonly pinPath: string | null;
+}
+
+/** What the load that programs are part of gives them. */
+export interface ProgramContext {
+  readonly kernel: Kernel;
+  readonly object: ObjectFile;
+  readonly options: CheckedOptions;
+  /** The descriptor of a map; null if it is not loaded. */
+  mapFd(map: string): number | null;
+  /** Whether a map was there before the load. */
+  isReused(map: string): boolean;
+  /** The object's BTF in the kernel; null if there is none. */
+  btfFd(): number | null;
+  makePinDirectory(path: string): void;
+  /** Notes what undoes a step, for a load that fails later. */
+  undo(action: () => void): void;
+}
+
+/** Runs steps about programs, and keeps the programs until they are handed on. */
+export class ProgramExecution {
+  /** By name in the object. */
+  readonly programs = new Map<string, LoadedProgram>();
+  /** The structs of functions whose programs these are. */
+  readonly structOps = new StructOpsExecution(() => this.#programLoader().types);
+  readonly #context: ProgramContext;
+  /** Descriptors of what was in slots, as long as the load may fail. */
+  readonly #replaced: number[] = [];
+  #loader: ProgramLoader | undefined;
+
+  constructor(context: ProgramContext) {
+    this.#context = context;
+  }
+
+  /** @returns what a program was loaded without; undefined if nothing */
+  run(step: ProgramStep): string | undefined {
+    switch (step.step) {
+      case 'load-program':
+        return this.#load(step);
+      case 'fill-programs':
+        this.#fill(step);
+        return undefined;
+      case 'pin-program':
+        this.#pin(step);
+        return undefined;
+    }
+  }
+
+  /** The contents of `.kconfig`. */
+  kconfig(): Uint8Array {
+    return this.#programLoader().kconfig();
+  }
+
+  /** Closes what only loading needs. */
+  closeTemporaries(): void {
+    this.#loader?.close();
+    this.#loader = undefined;
+    for (const fd of this.#replaced.splice(0)) {
+      this.#context.kernel.close(fd);
+    }
+  }
+
+  /** Closes every program: the load has failed. */
+  rollBack(): void {
+    for (const { fd } of this.programs.values()) {
+      this.#context.kernel.close(fd);
+    }
+    this.programs.clear();
+  }
+
+  #load({ program, attributes }: LoadProgramStep): string | undefined {
+    const { kernel, options } = this.#context;
+    const target = options.programs?.get(program)?.attachProgram;
+    if (target !== undefined && target.kernel !== kernel) {
+      throw new TypeError(
+        `load options: programs.${program}.attachProgram: "${target.name}" is of another kernel`,
+      );
+    }
+    const { fd, leftOut } = this.#programLoader().load(
+      attributes,
+      target,
+      this.structOps.memberOf(program),
+    );
+    this.programs.set(program, { fd, pinPath: null });
+    return leftOut;
+  }
+
+  /**
+   * Fills slots, of an array that was there before too, as libbpf does: its tail calls are to go to the
+   * programs of this load.
+   */
+  #fill({ map, slots }: FillProgramsStep): void {
+    const { kernel } = this.#context;
+    const fd = this.#context.mapFd(map);
+    if (fd === null) {
+      return;
+    }
+    for (const { index, program } of slots) {
+      const key = this.#number(index);
+      if (this.#context.isReused(map)) {
+        this.#keepSlot(fd, key);
+      }
+      try {
+        kernel.update(fd, key, this.#number(this.programs.get(program)!.fd), 0);
+      } catch (error) {
+        throw error instanceof SyscallError ? slotError(map, index, program, error) : error;
+      }
+    }
+  }
+
+  /** Notes how a slot becomes what it was. What was in it can be told only with CAP_SYS_ADMIN. */
+  #keepSlot(fd: number, key: Uint8Array): void {
+    const { kernel } = this.#context;
+    const id = new Uint8Array(4);
+    let before: number | undefined;
+    try {
+      if (kernel.lookup(fd, key, id, 0)) {
+        before = kernel.openProgramById(new DataView(id.buffer).getUint32(0, kernel.littleEndian));
+      }
+    } catch {
+      // It is emptied then.
+    }
+    this.#context.undo(() => {
+      if (before === undefined) {
+        kernel.delete(fd, key);
+      } else {
+        kernel.update(fd, key, this.#number(before), 0);
+      }
+    });
+    if (before !== undefined) {
+      this.#replaced.push(before);
+    }
+  }
+
+  #pin({ program, path }: PinProgramStep): void {
+    const { kernel } = this.#context;
+    const { fd } = this.programs.get(program)!;
+    this.#context.makePinDirectory(path);
+    kernel.pin(fd, path);
+    this.#context.undo(() => kernel.unpin(path));
+    this.programs.set(program, { fd, pinPath: path });
+  }
+
+  #programLoader(): ProgramLoader {
+    const { kernel, object, options, mapFd, btfFd } = this.#context;
+    this.#loader ??= new ProgramLoader({
+      kernel,
+      object,
+      mapFd,
+      btfFd,
+      kernelBtf: kernelTypes(options.kernelBtf),
+      kernelConfig: options.kernelConfig,
+      logLevel: options.logLevel,
+      onVerifierLog: options.onVerifierLog,
+    });
+    return this.#loader;
+  }
+
+  /** A key or value of a program array. */
+  #number(value: number): Uint8Array {
+    const view = new DataView(new ArrayBuffer(4));
+    view.setUint32(0, value, this.#context.kernel.littleEndian);
+    return new Uint8Array(view.buffer);
+  }
+}
+
+function kernelTypes(given: CheckedOptions['kernelBtf']): Btf | undefined {
+  if (given === undefined || given instanceof Btf) {
+    return given;
+  }
+  return typeof given === 'string' ? openKernelBtf(given) : Btf.parse(given, 'kernelBtf');
+}
+
+function slotError(map: string, index: number, program: string, cause: SyscallError): SyscallError {
+  const { command, errno, errnoName } = cause;
+  const hint =
+    errnoName === 'EINVAL'
+      ? 'all programs of an array, and those that use it, must be of one type'
+      : cause.hint;
+  return new SyscallError(`slot ${index} of map "${map}", program "${program}"`, {
+    command,
+    errno,
+    errnoName,
+    hint,
+    cause,
+  });
+}

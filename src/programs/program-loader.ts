@@ -1,0 +1,229 @@
+/**
+ * Loads the programs of one object into one kernel: links, resolves, assembles and verifies them. What
+ * is found out about the kernel on the way is kept for all of them.
+ */
+
+import { SkepError, SyscallError, VerifierError, type VerifierLog } from '../errors.ts';
+import type { Kernel } from '../kernel/kernel.ts';
+import type { AttachTarget, InfoTable, ProgramAttributes } from '../kernel/program-calls.ts';
+import type { Btf } from '../obj/btf/btf.ts';
+import type { CoreRelocation } from '../obj/btf/ext.ts';
+import type { InfoRecords } from '../obj/btf/ext-records.ts';
+import { CoreResolver, type CoreResult } from '../obj/core/resolve.ts';
+import { type LinkedProgram, linkProgram } from '../obj/link.ts';
+import type { ObjectFile } from '../obj/object.ts';
+import type { Extern } from '../obj/relocations-externs.ts';
+import { BPF_PROG_TYPE, programTypeName } from '../uapi/program-types.ts';
+import { type AssemblyContext, assemble } from './assemble.ts';
+import { attachTargetOf } from './attach-target.ts';
+import { ExternResolver, type ResolvedExtern } from './externs.ts';
+import { kconfigContents } from './kconfig.ts';
+import { KernelTypes, type ModuleTypes } from './kernel-types.ts';
+import { explainPoison, type Poison } from './poison.ts';
+import type { Program } from './program.ts';
+import { type ProgramShape, reshaped } from './program-shape.ts';
+import { parseVerifierLog } from './verifier-log.ts';
+import { Refusal, verify } from './verify.ts';
+
+/** What the programs of an object are loaded with. */
+export interface ProgramLoading {
+  readonly kernel: Kernel;
+  readonly object: ObjectFile;
+  /** The descriptor of a map of the object; null if it was left out. */
+  mapFd(map: string): number | null;
+  /** The object's BTF in the kernel; null if there is none, or it was refused. Not to be closed. */
+  btfFd(): number | null;
+  /** Types that CO-RE looks at instead of the kernel's own. */
+  readonly kernelBtf: Btf | undefined;
+  /** Options of the kernel by name, instead of its own. */
+  readonly kernelConfig: Readonly<Record<string, string | number | bigint | boolean>>;
+  /** 0: no log of what is right. */
+  readonly logLevel: number;
+  /** Told what the verifier wrote about each program that it took; not called at level 0. */
+  readonly onVerifierLog: ((program: string, log: VerifierLog) => void) | undefined;
+}
+
+/** The function of a struct (struct_ops) that a program is. */
+export interface StructMember {
+  /** The kernel's struct. */
+  readonly target: AttachTarget;
+  /** The member's index in it. */
+  readonly member: number;
+}
+
+/** A program that was loaded. */
+export interface LoadedProgram {
+  /** The caller's to close. */
+  readonly fd: number;
+  /** What it was loaded without because the kernel refused it; undefined if nothing. */
+  readonly leftOut: string | undefined;
+}
+
+/** Loads programs. Close it when all are loaded: it holds descriptors of modules. */
+export class ProgramLoader implements AssemblyContext {
+  /** Of the kernel that programs are loaded into. */
+  readonly types: KernelTypes;
+  readonly #loading: ProgramLoading;
+  #core: CoreResolver | undefined;
+  #externs: ExternResolver | undefined;
+  /** Descriptors of modules as programs name them; the first stands for the kernel itself. */
+  readonly #descriptors: number[] = [0];
+  readonly #modules = new Map<ModuleTypes, number>();
+
+  constructor(loading: ProgramLoading) {
+    this.#loading = loading;
+    this.types = new KernelTypes(loading.kernel, loading.kernelBtf);
+  }
+
+  /**
+   * Loads a program. Every map that it uses exists by now.
+   *
+   * @param target the program that it is for; undefined if it is for the kernel
+   * @param member the function that it is, if it is one of a struct
+   * @throws VerifierError if the verifier refuses it
+   * @throws SyscallError if the kernel refuses it for another reason
+   * @throws SkepError `ERR_SKEP_LOAD` for what this kernel does not have; ObjectError for what the object
+   *   has wrong
+   */
+  load(shape: ProgramShape, target: Program | undefined, member?: StructMember): LoadedProgram {
+    const { kernel, object, logLevel } = this.#loading;
+    const linked = linkProgram(object, shape.name);
+    const poisons = assemble(linked, this);
+    const plain = this.#attributes(shape, linked, target);
+    const attributes =
+      member === undefined
+        ? plain
+        : { ...plain, target: member.target, expectedAttachType: member.member };
+    const { attachTypeOptional } = shape;
+    const outcome = verify(kernel, attributes, { level: logLevel, attachTypeOptional });
+    if (outcome instanceof Refusal) {
+      throw refusalError(shape, outcome, poisons);
+    }
+    const { fd, log, truncated, leftOut } = outcome;
+    try {
+      if (logLevel !== 0) {
+        this.#loading.onVerifierLog?.(shape.name, parseVerifierLog(log, truncated));
+      }
+    } catch (error) {
+      kernel.close(fd);
+      throw error;
+    }
+    const text = leftOut && `loaded without its ${leftOut.what}: ${leftOut.refusal.message}`;
+    return { fd, leftOut: text };
+  }
+
+  /** What `.kconfig` holds. @throws SkepError `ERR_SKEP_LOAD` for options that the kernel does not have */
+  kconfig(): Uint8Array {
+    const { object, kernel, kernelConfig } = this.#loading;
+    return kconfigContents(object, kernel, kernelConfig);
+  }
+
+  /** Closes what was opened on the way; programs keep what they need. */
+  close(): void {
+    this.types.close();
+  }
+
+  mapFd(map: string): number | null {
+    return this.#loading.mapFd(map);
+  }
+
+  core(relocation: CoreRelocation): CoreResult {
+    if (this.#core === undefined) {
+      const { object, kernelBtf } = this.#loading;
+      if (kernelBtf === undefined && this.types.kernelBtf === undefined) {
+        throw noKernelTypes();
+      }
+      // With CO-RE relocations there is BTF.
+      this.#core = new CoreResolver(object.btf!, this.types.targets());
+    }
+    return this.#core.resolve(relocation);
+  }
+
+  extern(extern: Extern): ResolvedExtern | null {
+    const { object, kernel } = this.#loading;
+    this.#externs ??= new ExternResolver(object, kernel, this.types);
+    return this.#externs.resolve(extern);
+  }
+
+  moduleIndex(module: ModuleTypes): number {
+    let index = this.#modules.get(module);
+    if (index === undefined) {
+      index = this.#descriptors.length;
+      this.#descriptors.push(module.fd);
+      this.#modules.set(module, index);
+    }
+    return index;
+  }
+
+  #attributes(
+    shape: ProgramShape,
+    linked: LinkedProgram,
+    target: Program | undefined,
+  ): ProgramAttributes {
+    const { kernel, object } = this.#loading;
+    const btf = this.#loading.btfFd();
+    return {
+      type: shape.type,
+      instructions: linked.instructions.bytes,
+      license: object.license,
+      name: shape.kernelName,
+      flags: shape.flags,
+      expectedAttachType: shape.attachType,
+      kernelVersion: this.#kernelVersion(shape.type),
+      btf:
+        btf === null
+          ? null
+          : {
+              fd: btf,
+              functionInfo: infoTable(linked.functionInfo),
+              lineInfo: infoTable(linked.lineInfo),
+            },
+      target: shape.needsTarget
+        ? attachTargetOf(
+            reshaped(linked.definition, shape),
+            shape.attachTo,
+            this.types,
+            kernel,
+            target?.fd,
+          )
+        : null,
+      descriptors: this.#descriptors.length > 1 ? this.#descriptors : [],
+    };
+  }
+
+  /** Only kernels before 5.0 look at it, and only for kprobes: nobody else waits for it to be found. */
+  #kernelVersion(type: number): number {
+    const { kernel, object } = this.#loading;
+    return object.kernelVersion ?? (type === BPF_PROG_TYPE.KPROBE ? kernel.version() : 0);
+  }
+}
+
+function infoTable(records: InfoRecords | undefined): InfoTable | null {
+  return records === undefined ? null : { bytes: records.bytes, recordBytes: records.recordBytes };
+}
+
+function refusalError(
+  { name, type }: ProgramShape,
+  { error, log, truncated }: Refusal,
+  poisons: readonly Poison[],
+): SkepError {
+  if (log !== '') {
+    const explained = explainPoison(log, poisons);
+    return new VerifierError(name, parseVerifierLog(explained, truncated), error);
+  }
+  const { command, errno, errnoName, hint } = error;
+  return new SyscallError(`program "${name}" (${programTypeName(type)})`, {
+    command,
+    errno,
+    errnoName,
+    hint,
+    cause: error,
+  });
+}
+
+function noKernelTypes(): SkepError {
+  return new SkepError(
+    'ERR_SKEP_LOAD',
+    'programs of the object adjust themselves to the types of the kernel (CO-RE), but this kernel does not tell them (CONFIG_DEBUG_INFO_BTF); give them by the option kernelBtf',
+  );
+}
