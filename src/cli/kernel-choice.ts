@@ -56,14 +56,18 @@ export function machineCpus(): number {
   return Math.max(cpus().length, 1);
 }
 
-/** Like `choice`, and says once that there is nothing in a kernel that was made for the command. */
-export function announced(choice: KernelChoice): KernelChoice {
+/**
+ * Like `choice`, and says once that there is nothing in a kernel that was made for the command.
+ *
+ * @param what what a command looks for in it
+ */
+export function announced(choice: KernelChoice, what: 'maps' | 'programs' = 'maps'): KernelChoice {
   let isSaid = !choice.endsWithCommand;
   const open = () => {
     if (!isSaid) {
       isSaid = true;
       warn(
-        'the kernel in this process starts without maps, and ends with the command; to see what an object would make of it use "skep load --kernel memory"',
+        `the kernel in this process starts without ${what}, and ends with the command; to see what an object would make of it use "skep load --kernel memory"`,
       );
     }
     return choice.open();

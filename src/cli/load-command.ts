@@ -1,28 +1,28 @@
-/** `skep load`: creates, fills and pins the maps of an object, or prints how it would. */
+/** `skep load`: creates the maps of an object, loads its programs, pins both; or prints how it would. */
 
 import { endianness } from 'node:os';
-import { nearest } from '../bytes/nearest.ts';
-import { KernelUnavailableError } from '../errors.ts';
+import { KernelUnavailableError, SkepError, VerifierError } from '../errors.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import { type LoadedObject, load } from '../loader/load.ts';
 import { ObjectFile } from '../loader/object-file.ts';
-import type { LoadOptions, MapOptions } from '../loader/options.ts';
+import type { LoadOptions } from '../loader/options.ts';
 import { type Omission, type Plan, planLoad } from '../loader/plan.ts';
 import type { Machine } from '../loader/shapes.ts';
 import { describeStep, type StepEvent } from '../loader/steps.ts';
 import { type KernelChoice, machineCpus } from './kernel-choice.ts';
+import type { LoadCommandOptions } from './load-arguments.ts';
 import { loadDocument, planDocument, reusedMaps } from './load-document.ts';
+import { asUsage, inOurOptions, printLog, toLoadOptions } from './load-options.ts';
 import { naming } from './object-errors.ts';
-import type { LoadCommandOptions } from './program.ts';
-import { warn } from './report-error.ts';
+import { describeError, warn } from './report-error.ts';
 import { type Column, renderTable } from './table.ts';
 import { print, printable, printJson, standardOutput } from './terminal.ts';
-import { UsageError } from './usage.ts';
 
 /**
  * Loads an object, or plans to.
  *
- * @throws UsageError for maps that the object does not have, and options that do not go together
+ * @throws UsageError for maps and programs that the object does not have, and options that do not go
+ *   together
  * @throws SkepError as reading and loading an object do
  */
 export function loadCommand(file: string, options: LoadCommandOptions, kernel: KernelChoice): void {
@@ -35,53 +35,6 @@ export function loadCommand(file: string, options: LoadCommandOptions, kernel: K
     loadQuietly(object, loadOptions, kernel);
   } else {
     loadAloud(object, loadOptions, kernel);
-  }
-}
-
-/**
- * The options of the library. Names are checked here, before any kernel is asked, so that a name which
- * is nearly right gets a suggestion.
- */
-function toLoadOptions(object: ObjectFile, options: LoadCommandOptions): LoadOptions {
-  const maps = new Map<string, MapOptions>();
-  for (const [name, pin] of options.pin ?? []) {
-    maps.set(name, { pin });
-  }
-  for (const [name, maxEntries] of options.maxEntries ?? []) {
-    maps.set(name, { ...maps.get(name), maxEntries });
-  }
-  const names = [...object.maps.keys(), ...object.data.keys()];
-  for (const name of maps.keys()) {
-    if (!names.includes(name)) {
-      throw new UsageError(unknownMap(name, names));
-    }
-  }
-  return {
-    // From entries, as a map may be called `__proto__`.
-    maps: Object.fromEntries(maps),
-    ...(options.pinDir === undefined ? {} : { pinDirectory: options.pinDir, pinAll: true }),
-  };
-}
-
-function unknownMap(name: string, names: readonly string[]): string {
-  const suggestion = nearest(name, names);
-  const help =
-    suggestion === undefined
-      ? `it has ${names.join(', ') || 'none'}`
-      : `did you mean "${suggestion}"?`;
-  return `the object has no map "${name}"; ${help}`;
-}
-
-/** What the library calls wrong options is wrong usage here; other TypeErrors are defects. */
-function asUsage<Result>(call: () => Result): Result {
-  try {
-    return call();
-  } catch (error) {
-    const prefix = 'load options: ';
-    if (error instanceof TypeError && error.message.startsWith(prefix)) {
-      throw new UsageError(error.message.slice(prefix.length), { cause: error });
-    }
-    throw error;
   }
 }
 
@@ -124,8 +77,25 @@ function printPlan(file: string, plan: Plan, json: boolean): void {
     );
     print([...lines, ...omissionLines(plan.omitted)].join('') || 'nothing to do\n');
   }
-  if (!plan.steps.some(({ step }) => step === 'pin')) {
+  if (!plan.steps.some(({ step }) => step === 'pin' || step === 'pin-program')) {
     warn('nothing would be pinned, so nothing of this load would remain; use --pin-dir');
+  }
+}
+
+/**
+ * Loads. If logs are printed, the one of a program that is refused is printed whole, too.
+ *
+ * @throws SkepError as `load` does, less the log where that was printed
+ */
+function loadNow(object: ObjectFile, options: LoadOptions): LoadedObject {
+  try {
+    return asUsage(() => load(object, options));
+  } catch (error) {
+    if (error instanceof VerifierError && options.onVerifierLog !== undefined) {
+      printLog(error.program, error.text);
+      throw new SkepError(error.code, describeError(error), { cause: error });
+    }
+    throw error;
   }
 }
 
@@ -135,9 +105,9 @@ function loadQuietly(object: ObjectFile, options: LoadOptions, kernel: KernelCho
   const onStep = (event: StepEvent) => {
     events.push(event);
   };
-  const loaded = asUsage(() => load(object, { ...options, kernel: openKernel(kernel), onStep }));
+  const loaded = loadNow(object, { ...options, kernel: openKernel(kernel), onStep });
   try {
-    printJson(loadDocument(object.file, events, loaded.maps, loaded.omitted));
+    printJson(loadDocument(object.file, events, loaded));
     warnIfNothingRemains(loaded, kernel);
   } finally {
     loaded.close();
@@ -153,7 +123,7 @@ function loadAloud(object: ObjectFile, options: LoadOptions, kernel: KernelChoic
   };
   let loaded: LoadedObject;
   try {
-    loaded = asUsage(() => load(object, { ...options, kernel: openKernel(kernel), onStep }));
+    loaded = loadNow(object, { ...options, kernel: openKernel(kernel), onStep });
   } catch (error) {
     // What was printed is no longer so.
     if (events.some(({ outcome }) => outcome === 'done')) {
@@ -182,13 +152,13 @@ function eventLine({ step, outcome, reason }: StepEvent): string {
 }
 
 function omissionLines(omitted: readonly Omission[]): string[] {
-  return omitted.map(
-    ({ map, reason }) =>
-      `${'omitted'.padEnd(OUTCOME_WIDTH)}  ${printable(`"${map}": ${reason}`)}\n`,
-  );
+  return omitted.map((left) => {
+    const what = 'map' in left ? `"${left.map}"` : `program "${left.program}"`;
+    return `${'omitted'.padEnd(OUTCOME_WIDTH)}  ${printable(`${what}: ${inOurOptions(left.reason)}`)}\n`;
+  });
 }
 
-const SUMMARY_COLUMNS: readonly Column[] = [
+const MAP_COLUMNS: readonly Column[] = [
   { title: 'MAP', kind: 'name' },
   { title: 'ID', kind: 'number' },
   { title: 'TYPE', kind: 'name' },
@@ -196,24 +166,55 @@ const SUMMARY_COLUMNS: readonly Column[] = [
   { title: 'REUSED', kind: 'name' },
 ];
 
-/** A table of the maps, below the steps. */
-function summary({ maps }: LoadedObject, reused: ReadonlySet<string>): string {
-  if (maps.size === 0) {
-    return 'the object has no maps\n';
-  }
-  const rows = Array.from(maps, ([name, map]) => {
+const PROGRAM_COLUMNS: readonly Column[] = [
+  { title: 'PROGRAM', kind: 'name' },
+  { title: 'ID', kind: 'number' },
+  { title: 'TYPE', kind: 'name' },
+  { title: 'TAG', kind: 'name' },
+  { title: 'PINNED AT', kind: 'text' },
+];
+
+/** Tables of the maps and of the programs, below the steps. */
+function summary({ maps, programs }: LoadedObject, reused: ReadonlySet<string>): string {
+  const mapRows = Array.from(maps, ([name, map]) => {
     const { id, typeName } = map.info();
     const pinPath = printable(map.pinPath ?? '');
     return [printable(name), `${id}`, typeName, pinPath, reused.has(name) ? 'reused' : ''];
   });
-  return `\n${renderTable(SUMMARY_COLUMNS, rows, standardOutput())}`;
+  const programRows = Array.from(programs, ([name, program]) => {
+    const { id, typeName, tag } = program.info();
+    return [printable(name), `${id}`, typeName, tag, printable(program.pinPath ?? '')];
+  });
+  const tables = [
+    maps.size === 0
+      ? 'the object has no maps\n'
+      : `\n${renderTable(MAP_COLUMNS, mapRows, standardOutput())}`,
+    programs.size === 0
+      ? ''
+      : `\n${renderTable(PROGRAM_COLUMNS, programRows, standardOutput())}${verifiedOnly(programs)}`,
+  ];
+  return tables.join('');
+}
+
+/** Says of which programs nothing remains. */
+function verifiedOnly(programs: LoadedObject['programs']): string {
+  const names = unpinned(programs);
+  return names.length === 0
+    ? ''
+    : `verified, and unloaded with the end of this command (--pin-programs keeps them): ${names.map(printable).join(', ')}\n`;
+}
+
+function unpinned(programs: LoadedObject['programs']): string[] {
+  return Array.from(programs).flatMap(([name, { pinPath }]) => (pinPath === null ? [name] : []));
 }
 
 /** No failure: whoever tries an object out may want just that. */
-function warnIfNothingRemains({ maps }: LoadedObject, kernel: KernelChoice): void {
+function warnIfNothingRemains({ maps, programs }: LoadedObject, kernel: KernelChoice): void {
+  const handles = [...maps.values(), ...programs.values()];
   if (kernel.endsWithCommand) {
     warn('the kernel was in this process, so nothing of this load remains (--kernel memory)');
-  } else if (![...maps.values()].some(({ pinPath }) => pinPath !== null)) {
-    warn('nothing is pinned, so nothing of this load remains; use --pin-dir');
+  } else if (!handles.some(({ pinPath }) => pinPath !== null)) {
+    const remedy = programs.size === 0 ? '--pin-dir' : '--pin-dir and --pin-programs';
+    warn(`nothing is pinned, so nothing of this load remains; use ${remedy}`);
   }
 }

@@ -6,7 +6,10 @@
 import type { Omission, Plan } from '../loader/plan.ts';
 import type { MapShape } from '../loader/shapes.ts';
 import type { Step, StepEvent } from '../loader/steps.ts';
+import type { ProgramShape } from '../programs/program-shape.ts';
+import { attachTypeName } from '../uapi/attach-types.ts';
 import { mapTypeName } from '../uapi/map-types.ts';
+import { programTypeName } from '../uapi/program-types.ts';
 
 /** What a map is created as, or must be like. Sizes in bytes; names as in an inspection. */
 export interface DocumentedShape {
@@ -24,29 +27,52 @@ export interface DocumentedShape {
   readonly valueTypeId: number;
 }
 
+/** What a program is loaded as; names as in an inspection. */
+export interface DocumentedAttributes {
+  readonly section: string;
+  readonly type: string;
+  readonly typeNumber: number;
+  /** null for none. */
+  readonly attachType: string | null;
+  readonly attachTypeNumber: number;
+  /** The function, hook or struct that it is for; null for none. */
+  readonly attachTo: string | null;
+  readonly flags: number;
+}
+
 /** A step: its kind in `step`, and what that kind has. */
 export interface DocumentedStep {
   readonly step: Step['step'];
-  /** Name in the object; all kinds but `load-btf` have it. */
+  /** Name in the object; all kinds but `load-btf` have it, or `program`. */
   readonly map?: string;
-  /** `open-pin`, `pin`. */
+  /** `load-program`, `pin-program`: name in the object. */
+  readonly program?: string;
+  /** `open-pin`, `pin`, `pin-program`. */
   readonly path?: string;
-  /** `create`, `create-template`: the name in the kernel. */
+  /** `create`, `create-template`, `create-struct-ops`, `load-program`: the name in the kernel. */
   readonly kernelName?: string;
-  /** `create`, `create-template`, `open-pin`, `pin`. */
+  /** `create`, `create-template`, `create-struct-ops` (as declared), `open-pin`, `pin`. */
   readonly shape?: DocumentedShape;
   /** `open-pin`, `pin`: of the inner maps of a map of maps, else null. */
   readonly inner?: DocumentedShape | null;
-  /** `write`: how many bytes. */
+  /** `load-program`. */
+  readonly attributes?: DocumentedAttributes;
+  /** `create-struct-ops`: programs by the members of the struct that point to them. */
+  readonly functions?: readonly { readonly member: string; readonly program: string }[];
+  /** `write`, `place`: how many bytes. */
   readonly bytes?: number;
-  /** `fill`. */
-  readonly slots?: readonly { readonly index: number; readonly map: string }[];
+  /** `fill`: maps; `fill-programs`: programs. */
+  readonly slots?: readonly {
+    readonly index: number;
+    readonly map?: string;
+    readonly program?: string;
+  }[];
 }
 
 /** A step that was run. */
 export interface DocumentedEvent extends DocumentedStep {
   readonly outcome: StepEvent['outcome'];
-  /** Why, if `outcome` is `refused`. */
+  /** Why, if `outcome` is `refused`; else what was left out. */
   readonly reason?: string;
 }
 
@@ -60,6 +86,17 @@ export interface DocumentedMap {
   readonly pinPath: string | null;
   /** Whether it was there before. */
   readonly reused: boolean;
+}
+
+/** A program after the load. */
+export interface DocumentedProgram {
+  /** Name in the object. */
+  readonly name: string;
+  readonly id: number;
+  readonly type: string;
+  readonly tag: string;
+  /** null: it was verified, and is gone when the command ends. */
+  readonly pinPath: string | null;
 }
 
 /** `skep load --plan --json`. */
@@ -76,6 +113,7 @@ export interface LoadDocument {
   readonly file: string;
   readonly steps: readonly DocumentedEvent[];
   readonly maps: readonly DocumentedMap[];
+  readonly programs: readonly DocumentedProgram[];
   readonly omitted: readonly Omission[];
 }
 
@@ -90,12 +128,24 @@ interface LoadedHandle {
   info(): { readonly id: number; readonly typeName: string };
 }
 
+/** What is told of the handle of a program. */
+interface LoadedProgramHandle {
+  readonly pinPath: string | null;
+  info(): { readonly id: number; readonly typeName: string; readonly tag: string };
+}
+
+/** What a load leaves. */
+interface LoadedHandles {
+  readonly maps: ReadonlyMap<string, LoadedHandle>;
+  readonly programs: ReadonlyMap<string, LoadedProgramHandle>;
+  readonly omitted: readonly Omission[];
+}
+
 /** The document of a load that has been run. */
 export function loadDocument(
   file: string,
   events: readonly StepEvent[],
-  maps: ReadonlyMap<string, LoadedHandle>,
-  omitted: readonly Omission[],
+  { maps, programs, omitted }: LoadedHandles,
 ): LoadDocument {
   const reused = reusedMaps(events);
   return {
@@ -113,6 +163,10 @@ export function loadDocument(
       pinPath: map.pinPath,
       reused: reused.has(name),
     })),
+    programs: Array.from(programs, ([name, program]) => {
+      const { id, typeName: type, tag } = program.info();
+      return { name, id, type, tag, pinPath: program.pinPath };
+    }),
     omitted,
   };
 }
@@ -131,6 +185,14 @@ function documentStep(step: Step): DocumentedStep {
     case 'create':
     case 'create-template':
       return { ...step, shape: documentShape(step.shape) };
+    case 'create-struct-ops': {
+      const { value, shape, ...rest } = step;
+      const functions = Array.from(value.programs, ([index, program]) => ({
+        member: value.struct.members[index]!.name,
+        program,
+      }));
+      return { ...rest, shape: documentShape(shape), functions };
+    }
     case 'open-pin':
     case 'pin':
     case 'replace': {
@@ -141,6 +203,15 @@ function documentStep(step: Step): DocumentedStep {
       return { step: step.step, map: step.map, slots: step.slots };
     case 'write':
       return { step: step.step, map: step.map, bytes: step.contents.length };
+    case 'place':
+      return { step: step.step, map: step.map, bytes: step.contents?.length ?? 0 };
+    case 'load-program':
+      return {
+        step: step.step,
+        program: step.program,
+        kernelName: step.attributes.kernelName,
+        attributes: documentProgram(step.attributes),
+      };
     default:
       return { ...step };
   }
@@ -158,5 +229,18 @@ function documentShape(shape: MapShape): DocumentedShape {
     mapExtra: shape.mapExtra.toString(),
     keyTypeId: shape.keyTypeId,
     valueTypeId: shape.valueTypeId,
+  };
+}
+
+function documentProgram(shape: ProgramShape): DocumentedAttributes {
+  return {
+    section: shape.section,
+    type: programTypeName(shape.type),
+    typeNumber: shape.type,
+    // 0 is an attach type too, but only sections of that kind imply it.
+    attachType: shape.attachType === 0 ? null : attachTypeName(shape.attachType),
+    attachTypeNumber: shape.attachType,
+    attachTo: shape.attachTo,
+    flags: shape.flags,
   };
 }

@@ -12,10 +12,10 @@ import {
   type KernelOption,
   kernelOption,
 } from './kernel-choice.ts';
+import { addLoad } from './load-arguments.ts';
 import { addMap } from './map-program.ts';
-import type { ProgramDumpOptions } from './program-dump.ts';
+import { addPrograms } from './program-group.ts';
 import { print, printable, printError } from './terminal.ts';
-import { collectNumber, collectPath } from './usage.ts';
 
 /** Options of `skep inspect`. */
 export interface InspectOptions {
@@ -23,12 +23,8 @@ export interface InspectOptions {
   readonly diagram?: true;
 }
 
-/** Options of `skep load`. */
-export interface LoadCommandOptions extends KernelOption {
-  readonly pinDir?: string;
-  readonly pin?: ReadonlyMap<string, string>;
-  readonly maxEntries?: ReadonlyMap<string, number>;
-  readonly plan?: true;
+/** Options of `skep doctor`. */
+export interface DoctorCommandOptions extends KernelOption {
   readonly json?: true;
 }
 
@@ -50,7 +46,9 @@ export function createProgram(kernel?: Kernel): Command {
       ? chooseKernel(options.kernel)
       : { open: () => kernel, endsWithCommand: false };
   const program = new Command('skep')
-    .description('Reads compiled eBPF objects, and creates, pins and shows the maps of the kernel.')
+    .description(
+      'Reads compiled eBPF objects; creates, loads, pins and shows maps and programs of the kernel.',
+    )
     .version(packageVersion(), '-V, --version', 'print the version')
     .option('--verbose', 'print stack traces and causes of errors')
     .helpOption('-h, --help', 'print help')
@@ -66,7 +64,8 @@ export function createProgram(kernel?: Kernel): Command {
   addInspect(program);
   addLoad(program, kernels);
   addMap(program, kernels);
-  addCode(program);
+  addPrograms(program, kernels);
+  addDoctor(program, kernels);
   program.addHelpText(
     'after',
     `
@@ -74,6 +73,7 @@ Examples:
   skep inspect demo.bpf.o                          what is in an object
   skep load demo.bpf.o --pin-dir /sys/fs/bpf/demo  create its maps and keep them
   skep map dump /sys/fs/bpf/demo/flows             the entries of a map
+  skep program run demo.bpf.o --data @packet       what it does to a packet
 ${EXIT_HELP}`,
   );
   return program;
@@ -104,85 +104,36 @@ Examples:
     });
 }
 
-/** `skep program`: what can be said of programs without a kernel. */
-function addCode(program: Command): void {
-  const group = program
-    .command('program')
-    .summary('show the programs of an object')
-    .description('Shows the programs of compiled objects.');
-  group
-    .command('dump')
-    .summary('print the instructions of programs')
-    .description(
-      'Prints the instructions of a program, or of all, with the functions that they call and the lines of source. Works on every system, and needs neither privileges nor a kernel: maps and data go by name, and what CO-RE changes is as the compiler wrote it.',
-    )
-    .argument('<FILE>', 'a compiled object, usually *.bpf.o')
-    .argument('[NAME]', 'one program; all by default')
-    .option('--json', 'print one JSON document')
-    .option('--no-source', 'leave the lines of source out')
-    .addHelpText(
-      'after',
-      `
-JSON: { format: 1, file, programs: [{ name, section, instructions: [{ slot,
-opcode, text, function, source }] }] }. A slot is 8 bytes; 64-bit loads take two.
-
-Examples:
-  skep program dump demo.bpf.o
-  skep program dump demo.bpf.o entry --no-source`,
-    )
-    .action(async (file: string, name: string | undefined, options: ProgramDumpOptions) => {
-      const { programDumpCommand } = await import('./program-dump.ts');
-      await programDumpCommand(file, name, options);
-    });
-}
-
-/** `skep load`. */
-function addLoad(program: Command, kernels: Kernels): void {
+/** `skep doctor`. */
+function addDoctor(program: Command, kernels: Kernels): void {
   program
-    .command('load')
-    .summary('create the maps of an object, and pin them')
+    .command('doctor')
+    .summary('show what the kernel can do, and what an object asks of it that it cannot')
     .description(
-      'Creates the maps of a compiled object, fills and pins them, or opens the ones that are pinned already. Either all of it happens, or nothing is left. What is not pinned is gone when the command ends. Programs are not loaded.',
+      'Shows the state of this system as far as eBPF goes, which types of maps and programs and which other features the kernel has, and, given an object, what of it the kernel cannot do and why. The kernel is asked by trying on a small scale; nothing stays behind. What this user may not ask or read is said.',
     )
-    .argument('<FILE>', 'a compiled object, usually *.bpf.o')
-    .option('--pin-dir <DIR>', 'pin every map of .maps in DIR, on a BPF file system')
-    .option('--pin <NAME=PATH>', 'pin one map at PATH; may be repeated', collectPath)
-    .option(
-      '--max-entries <NAME=N>',
-      'number of entries of one map, decimal or 0x hex; may be repeated',
-      collectNumber,
-    )
-    .option('--plan', 'print the steps and run none of them')
+    .argument('[FILE]', 'a compiled object, usually *.bpf.o')
     .option('--json', 'print one JSON document')
     .addOption(kernelOption())
     .addHelpText(
       'after',
       `
-Without --pin-dir and --pin, only maps declared as pinned by name are pinned, in
-/sys/fs/bpf.
+The exit status is 1 if the kernel or this user cannot do all that the object
+needs. What cannot be found out does not count.
 
-Each step is printed with what became of it: done; absent: there is no pin, so
-the map is created; reused: a pinned map is used; refused: the kernel did not
-take the types, and maps go without them.
-
-JSON documents: { format: 1, file, steps: [{ step, map, ..., outcome }],
-maps: [{ name, id, type, pinPath, reused }], omitted: [{ map, reason }] }, and
-with --plan { format: 1, file, plan: [{ step, map, ... }], omitted }. Numbers of
-64 bits are decimal strings; of contents only the number of bytes is given.
-
-With --kernel memory the object is loaded into a kernel that is part of this
-command: it needs neither Linux nor privileges, answers as Linux does, and is
-gone with all that is in it when the command ends.
+JSON: { format: 1, system: [{ name, value, note }], kernel: { mapTypes,
+programTypes: [{ name, answer, reason }], features: [{ name, title, since,
+answer, reason }] }, object: { file, fits, findings: [{ subject, needs, answer,
+reason, required }] } }. An answer is yes, no, not permitted or unknown.
 
 Examples:
-  skep load demo.bpf.o --pin-dir /sys/fs/bpf/demo
-  skep load demo.bpf.o --pin flows=/sys/fs/bpf/flows --max-entries flows=0x1000
-  skep load demo.bpf.o --pin-dir /sys/fs/bpf/demo --plan
-  skep load demo.bpf.o --kernel memory              no Linux, no privileges`,
+  skep doctor
+  skep doctor demo.bpf.o
+  skep doctor demo.bpf.o --json | jq .object.fits`,
     )
-    .action(async (file: string, options: LoadCommandOptions) => {
-      const { loadCommand } = await import('./load-command.ts');
-      loadCommand(file, options, await kernels(options));
+    .action(async (file: string | undefined, options: DoctorCommandOptions) => {
+      const { doctorCommand } = await import('./doctor.ts');
+      doctorCommand(file, options, await kernels(options));
     });
 }
 

@@ -37,6 +37,29 @@ export function parseCount(text: string): number {
   return number;
 }
 
+/** Collects the values of an option that may be repeated. */
+export function collectWord(argument: string, before: readonly string[] = []): readonly string[] {
+  return [...before, argument];
+}
+
+/** Collects `--type NAME=TYPE`, which may be given once for each program. */
+export function collectType(
+  argument: string,
+  before: ReadonlyMap<string, string> = new Map(),
+): ReadonlyMap<string, string> {
+  const [name, type] = splitAssignment(argument, before, 'NAME=TYPE', 'Program');
+  return new Map(before).set(name, type);
+}
+
+/** Collects `--attach-to NAME=TARGET`, which may be given once for each program. */
+export function collectTarget(
+  argument: string,
+  before: ReadonlyMap<string, string> = new Map(),
+): ReadonlyMap<string, string> {
+  const [name, target] = splitAssignment(argument, before, 'NAME=TARGET', 'Program');
+  return new Map(before).set(name, target);
+}
+
 /** Collects `--pin NAME=PATH`, which may be given once for each map. */
 export function collectPath(
   argument: string,
@@ -63,11 +86,12 @@ function notU32(text: string): string {
   return `"${text}" is no number from 0 to ${U32_MAX}, decimal or with 0x.`;
 }
 
-/** Splits at the first `=`: names of maps have none, paths may. */
+/** Splits at the first `=`: names of maps and programs have none, paths may. */
 function splitAssignment(
   argument: string,
   before: ReadonlyMap<string, unknown>,
   form: string,
+  kind = 'Map',
 ): [name: string, value: string] {
   const at = argument.indexOf('=');
   const name = argument.slice(0, at);
@@ -76,18 +100,24 @@ function splitAssignment(
     throw new InvalidArgumentError(`Expected ${form}.`);
   }
   if (before.has(name)) {
-    throw new InvalidArgumentError(`Map "${name}" was given before.`);
+    throw new InvalidArgumentError(`${kind} "${name}" was given before.`);
   }
   return [name, value];
 }
 
-/** A map of the kernel, as named on the command line. */
-export type MapReference =
+/** An object of the kernel, as named on the command line. */
+export type Reference =
   | { readonly by: 'path'; readonly path: string }
   | { readonly by: 'id'; readonly id: number }
   | { readonly by: 'name'; readonly name: string };
 
-/** What MAP is, for messages. */
+/** A map of the kernel, as named on the command line. */
+export type MapReference = Reference;
+
+/** What kinds of objects are named so. */
+export type ReferenceKind = 'map' | 'program';
+
+/** What MAP is, and PROGRAM, for messages. */
 const FORMS = 'the path of a pin, id:N or name:NAME';
 
 /**
@@ -102,14 +132,8 @@ export function takeMap(
   words: readonly string[],
   form: string,
 ): { readonly map: MapReference; readonly rest: readonly string[] } {
-  const [first, second] = words;
-  if ((first === 'id' || first === 'name') && second !== undefined) {
-    return { map: parseMapWord(`${first}:${second}`), rest: words.slice(2) };
-  }
-  if (first === undefined || first === 'id' || first === 'name') {
-    throw wrongWords(words, form);
-  }
-  return { map: parseMapWord(first), rest: words.slice(1) };
+  const { reference, rest } = takeReference(words, 'map', form);
+  return { map: reference, rest };
 }
 
 /**
@@ -129,8 +153,32 @@ export function parseMapReference(
   return taken;
 }
 
+/**
+ * Reads MAP or PROGRAM from the front of words, as {@link takeMap} does.
+ *
+ * @throws UsageError if there is none
+ */
+export function takeReference(
+  words: readonly string[],
+  kind: ReferenceKind,
+  form: string,
+): { readonly reference: Reference; readonly rest: readonly string[] } {
+  const [first, second] = words;
+  if ((first === 'id' || first === 'name') && second !== undefined) {
+    return { reference: parseWord(`${first}:${second}`, kind), rest: words.slice(2) };
+  }
+  if (first === undefined || first === 'id' || first === 'name') {
+    throw wrongWords(words, form, kind);
+  }
+  return { reference: parseWord(first, kind), rest: words.slice(1) };
+}
+
 /** Reads MAP in one word. @throws UsageError for an id that is no number */
 export function parseMapWord(word: string): MapReference {
+  return parseWord(word, 'map');
+}
+
+function parseWord(word: string, kind: ReferenceKind): Reference {
   const [, by, rest] = /^(id|name):(.*)$/s.exec(word) ?? [];
   if (by === undefined) {
     return { by: 'path', path: word };
@@ -140,12 +188,19 @@ export function parseMapWord(word: string): MapReference {
   }
   const id = parseU32(rest!);
   if (id === undefined) {
-    throw new UsageError(`"${rest}" is no id of a map; ids are numbers, as "map list" shows`);
+    throw new UsageError(
+      `"${rest}" is no id of a ${kind}; ids are numbers, as "${kind} list" shows`,
+    );
   }
   return { by: 'id', id };
 }
 
 /** The error for too many words, or too few. */
-export function wrongWords(words: readonly string[], form: string): UsageError {
-  return new UsageError(`expected ${form}, where MAP is ${FORMS}; got "${words.join(' ')}"`);
+export function wrongWords(
+  words: readonly string[],
+  form: string,
+  kind: ReferenceKind = 'map',
+): UsageError {
+  const got = words.join(' ');
+  return new UsageError(`expected ${form}, where ${kind.toUpperCase()} is ${FORMS}; got "${got}"`);
 }

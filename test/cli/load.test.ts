@@ -7,6 +7,7 @@ import { describe, expect, it } from 'vitest';
 import type { LoadDocument, PlanDocument } from '../../src/cli/load-document.ts';
 import { plan } from '../../src/loader/load.ts';
 import { mapTypeName } from '../../src/uapi/map-types.ts';
+import { programTypeName } from '../../src/uapi/program-types.ts';
 import { openFixture } from '../support/fixtures.ts';
 import { describeKernel, kernelProblem, pinDirectory } from '../support/kernel.ts';
 import { hasProgram, output } from '../support/programs.ts';
@@ -60,7 +61,7 @@ describe('skep load --plan', () => {
   });
 
   it('says on stderr if nothing would be pinned, and names what is left out', () => {
-    expect(skep(['load', '--plan', objectPath('data/kconfig')])).toMatchObject({
+    expect(skep(['load', '--plan', '--maps-only', objectPath('data/kconfig')])).toMatchObject({
       status: 0,
       stdout: expect.stringMatching(/^omitted {2}"\.kconfig": .*\n$/m),
       stderr: expect.stringMatching(/^skep: nothing would be pinned, .* use --pin-dir\n$/m),
@@ -68,8 +69,9 @@ describe('skep load --plan', () => {
     expect(skep(['load', '--plan', demo]).stderr).not.toContain('pinned');
   });
 
-  it('has nothing to do for an object without maps', () => {
-    expect(skep(['load', '--plan', objectPath('plain/no-maps')]).stdout).toBe('nothing to do\n');
+  it('has nothing to do for the maps of an object without maps', () => {
+    const args = ['load', '--plan', '--maps-only', objectPath('plain/no-maps')];
+    expect(skep(args).stdout).toBe('nothing to do\n');
   });
 
   describe.skipIf(kernelProblem !== null)('--json', () => {
@@ -90,6 +92,18 @@ describe('skep load --plan', () => {
               step: 'write',
               map: step.map,
               bytes: step.contents.length,
+            });
+          } else if (step.step === 'load-program') {
+            const { type, attachType, attachTypeOptional: _, ...rest } = step.attributes;
+            expect(documented).toMatchObject({ step: 'load-program', program: step.program });
+            expect({ name: step.program, ...documented.attributes }).toMatchObject({
+              name: rest.name,
+              section: rest.section,
+              attachTo: rest.attachTo,
+              flags: rest.flags,
+              type: programTypeName(type),
+              typeNumber: type,
+              attachTypeNumber: attachType,
             });
           } else if ('shape' in step) {
             const { type, mapExtra, optionalFlags: _, ...rest } = step.shape;
@@ -240,7 +254,7 @@ describeKernel('skep load', () => {
   });
 
   it('names what it leaves out', () => {
-    const { stdout } = skep(['load', objectPath('data/kconfig')]);
+    const { stdout } = skep(['load', '--maps-only', objectPath('data/kconfig')]);
     expect(stdout).toMatch(/^omitted {2}"\.kconfig": options of the kernel /m);
   });
 

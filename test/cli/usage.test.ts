@@ -77,11 +77,14 @@ describe('wrong usage ends with status 2, one line on stderr, and nothing on std
     expect(skep(args)).toEqual({ status: 2, stdout: '', stderr: `skep: ${message}\n` });
   });
 
-  it.each([[[]], [['map']]])('but without a command the help is on stderr: %j', (args) => {
-    const { status, stdout, stderr } = skep(args);
-    expect({ status, stdout }).toEqual({ status: 2, stdout: '' });
-    expect(stderr).toMatch(/^Usage: skep .*Examples:/s);
-  });
+  it.each([[[]], [['map']], [['program']]])(
+    'but without a command the help is on stderr: %j',
+    (args) => {
+      const { status, stdout, stderr } = skep(args);
+      expect({ status, stdout }).toEqual({ status: 2, stdout: '' });
+      expect(stderr).toMatch(/^Usage: skep .*Examples:/s);
+    },
+  );
 });
 
 describe('failures end with status 1 and one line with the code of the error', () => {
@@ -160,6 +163,13 @@ describe('skep --version and --help', () => {
     'map watch',
     'map pin',
     'map unpin',
+    'program',
+    'program list',
+    'program show',
+    'program dump',
+    'program run',
+    'program pin',
+    'program unpin',
   ])('have an example of skep %s, in lines of 80 columns', (command) => {
     const help = stdoutOf([...command.split(' '), '--help']);
     expect(help).toMatch(new RegExp(`Examples?:\\n {2}skep ${command}`));
@@ -214,14 +224,19 @@ describe('where there is no kernel to talk to', () => {
     rmSync(copy, { recursive: true });
   });
 
-  it.each([`load ${demo}`, 'map list', 'map show id 1', 'map unpin /sys/fs/bpf/x'])(
-    'skep %s fails with one error that says so',
-    (command) => {
-      const { status, stdout, stderr } = skep(command.split(' '), { main });
-      expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
-      expect(stderr).toMatch(/^skep: the native shim .* is missing: .* \[ERR_SKEP_NO_KERNEL\]\n$/);
-    },
-  );
+  it.each([
+    `load ${demo}`,
+    'map list',
+    'map show id 1',
+    'map unpin /sys/fs/bpf/x',
+    'program list',
+    'program dump id 1',
+    `program run ${demo}`,
+  ])('skep %s fails with one error that says so', (command) => {
+    const { status, stdout, stderr } = skep(command.split(' '), { main });
+    expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
+    expect(stderr).toMatch(/^skep: the native shim .* is missing: .* \[ERR_SKEP_NO_KERNEL\]\n$/);
+  });
 
   it('skep inspect works', () => {
     expect(stdoutOf(['inspect', demo], { main })).toBe(stdoutOf(['inspect', demo]));
@@ -234,7 +249,7 @@ describe('where there is no kernel to talk to', () => {
     expect(stderr).toMatch(
       /^skep: no kernel to ask, so this plan is for \d+ CPUs and pages of 4096 bytes\n$/,
     );
-    expect(stdout).toContain('17  pin "tenants" at /sys/fs/bpf/tenants\n');
+    expect(stdout).toContain('17  pin "tenants" at /sys/fs/bpf/tenants\n18  load program ');
   });
 });
 
