@@ -14,22 +14,30 @@ import { reportRows } from './rows.mjs';
 
 export const name = 'programs';
 
-/** @type {readonly { what: string, make: () => MaybeInput, whole: number | null }[]} */
+/** Of libbpf's time outside of bpf(2). */
+const AT_MOST_OUTSIDE = 0.5;
+
+/**
+ * What is loaded, and the targets. Where there is no CO-RE, libbpf takes 6 µs a program, of which it
+ * links none: only to be known.
+ *
+ * @type {readonly { what: string, make: () => MaybeInput, whole: number | null, outside: number | null }[]}
+ */
 const LOADS = [
   {
     what: '100 programs, 2,000 CO-RE relocations',
     make: () => manyCoreReads(100),
     whole: 1,
+    outside: AT_MOST_OUTSIDE,
   },
-  { what: '40 root types', make: manyRootTypes, whole: 0.3 },
+  { what: '40 root types', make: manyRootTypes, whole: 0.3, outside: AT_MOST_OUTSIDE },
   {
     what: '100 programs, 2 maps, no CO-RE',
     make: () => manyPrograms(100, { oneSection: true }),
     whole: null,
+    outside: null,
   },
 ];
-/** Of libbpf's time outside of bpf(2). */
-const AT_MOST_OUTSIDE = 0.5;
 
 /**
  * @param {Context} context
@@ -47,7 +55,7 @@ export function run(context) {
   ];
   /** @type {Row[]} */
   const rows = [];
-  for (const { what, make, whole } of LOADS) {
+  for (const { what, make, whole, outside } of LOADS) {
     const object = make();
     if ('missing' in object) {
       notes.push(`${what}: not measured: ${object.missing}`);
@@ -66,7 +74,7 @@ export function run(context) {
             ? []
             : [{ name: 'libbpf', command: [libbpf.path], args: [object.path, mode] }]),
         ],
-        wanted: { against: 'libbpf', atMost: mode === 'whole' ? whole : AT_MOST_OUTSIDE },
+        wanted: { against: 'libbpf', atMost: mode === 'whole' ? whole : outside },
         facts: ['programs'],
         plan: { sampleMs: 0 },
       });

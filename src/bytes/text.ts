@@ -48,6 +48,18 @@ export function decodeAscii(bytes: Uint8Array): string | null {
 
 /** Encodes text as UTF-8. Lone surrogates become U+FFFD, or the bytes that were escaped by them. */
 export function encodeText(text: string, malformed: Malformed = 'replace'): Uint8Array {
+  const bytes = new Uint8Array(text.length);
+  for (let at = 0; at < bytes.length; at += 1) {
+    const code = text.charCodeAt(at);
+    if (code >= 0x80) {
+      return encodeUtf8(text, malformed);
+    }
+    bytes[at] = code;
+  }
+  return bytes;
+}
+
+function encodeUtf8(text: string, malformed: Malformed): Uint8Array {
   const out: number[] = [];
   for (const character of text) {
     let code = character.codePointAt(0)!;
