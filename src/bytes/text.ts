@@ -35,8 +35,27 @@ declare const TextDecoder: new (
 
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
+/** The parts of Node.js that do the same in half the time. */
+interface BufferModule {
+  isAscii(bytes: Uint8Array): boolean;
+  readonly Buffer: {
+    readonly prototype: { latin1Slice(this: Uint8Array, start: number, end: number): string };
+  };
+}
+
+/** Node.js's own, undefined in other hosts. */
+const host = (
+  globalThis as {
+    readonly process?: { getBuiltinModule?(name: string): BufferModule | undefined };
+  }
+).process?.getBuiltinModule?.('node:buffer');
+const latin1Slice = host?.Buffer.prototype.latin1Slice;
+
 /** Decodes a run of ASCII, one character a byte; null if there is anything else in it. */
 export function decodeAscii(bytes: Uint8Array): string | null {
+  if (host !== undefined && latin1Slice !== undefined) {
+    return host.isAscii(bytes) ? latin1Slice.call(bytes, 0, bytes.length) : null;
+  }
   try {
     // For long runs the host's decoder wins by far. Other characters take more than one byte each.
     const text = decoder.decode(bytes);

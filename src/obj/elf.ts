@@ -333,47 +333,43 @@ class SectionHeader implements ElfSection {
   readonly type: number;
   readonly offset: number;
   readonly size: number;
-  readonly #elf: ElfFile;
-  readonly #at: number;
+  /** Where it stands. Not private by `#`, which costs time for each of so many objects. */
+  private readonly elf: ElfFile;
+  private readonly at: number;
 
   constructor(elf: ElfFile, index: number, at: number) {
-    this.#elf = elf;
-    this.#at = at;
+    this.elf = elf;
+    this.at = at;
     this.index = index;
     this.type = elf.view.getUint32(at + 4, elf.littleEndian);
-    this.offset = this.#u64(24, 'sh_offset');
-    this.size = this.#u64(32, 'sh_size');
+    this.offset = readU64(elf.view, at + 24, elf.littleEndian, this, 'sh_offset');
+    this.size = readU64(elf.view, at + 32, elf.littleEndian, this, 'sh_size');
   }
 
   get name(): string {
-    const { view, littleEndian, sectionNames } = this.#elf;
+    const { view, littleEndian, sectionNames } = this.elf;
     // That there is a name was seen before this object was made.
-    return sectionNames.at(view.getUint32(this.#at, littleEndian))!;
+    return sectionNames.at(view.getUint32(this.at, littleEndian))!;
   }
 
   get flags(): number {
-    return this.#u64(8, 'sh_flags');
+    return readU64(this.elf.view, this.at + 8, this.elf.littleEndian, this, 'sh_flags');
   }
 
   get link(): number {
-    return this.#elf.view.getUint32(this.#at + 40, this.#elf.littleEndian);
+    return this.elf.view.getUint32(this.at + 40, this.elf.littleEndian);
   }
 
   get info(): number {
-    return this.#elf.view.getUint32(this.#at + 44, this.#elf.littleEndian);
+    return this.elf.view.getUint32(this.at + 44, this.elf.littleEndian);
   }
 
   get alignment(): number {
-    return this.#u64(48, 'sh_addralign');
+    return readU64(this.elf.view, this.at + 48, this.elf.littleEndian, this, 'sh_addralign');
   }
 
   get entrySize(): number {
-    return this.#u64(56, 'sh_entsize');
-  }
-
-  #u64(field: number, name: string): number {
-    const { view, littleEndian } = this.#elf;
-    return readU64(view, this.#at + field, littleEndian, this, name);
+    return readU64(this.elf.view, this.at + 56, this.elf.littleEndian, this, 'sh_entsize');
   }
 }
 

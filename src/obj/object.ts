@@ -86,7 +86,7 @@ interface NamedSections {
   version: ElfSection | undefined;
   arena: ElfSection | undefined;
   readonly legacy: ElfSection[];
-  readonly data: Map<string, ElfSection>;
+  data: Map<string, ElfSection> | undefined;
 }
 
 function findSections(elf: ElfFile): NamedSections {
@@ -97,7 +97,7 @@ function findSections(elf: ElfFile): NamedSections {
     version: undefined,
     arena: undefined,
     legacy: [],
-    data: new Map(),
+    data: undefined,
   };
   for (const section of elf.sections) {
     const { name } = section;
@@ -121,6 +121,7 @@ function findSections(elf: ElfFile): NamedSections {
         if (section.type === SHT.PROGBITS && isLegacyMaps(name) && !isCode(section)) {
           found.legacy.push(section);
         } else if (isData(section, name)) {
+          found.data ??= new Map();
           addData(found.data, name, section);
         }
     }
@@ -149,8 +150,11 @@ function readLicense(elf: ElfFile, section: ElfSection | undefined): string {
     });
   }
   const limit = section.offset + section.size;
-  const end = elf.bytes.indexOf(0, section.offset);
-  return decodeText(elf.bytes, section.offset, end === -1 || end > limit ? limit : end);
+  let end = section.offset;
+  while (end < limit && elf.bytes[end] !== 0) {
+    end += 1;
+  }
+  return decodeText(elf.bytes, section.offset, end);
 }
 
 function readVersion(elf: ElfFile, section: ElfSection | undefined): number | null {
@@ -277,13 +281,13 @@ function addData(data: Map<string, ElfSection>, name: string, section: ElfSectio
 
 function readData(
   elf: ElfFile,
-  sections: ReadonlyMap<string, ElfSection>,
+  sections: ReadonlyMap<string, ElfSection> | undefined,
   btf: Btf | undefined,
   types: ReadonlyMap<string, number>,
   symbols: SymbolsBySection,
 ): Map<string, DataSection> {
   const data = new Map<string, DataSection>();
-  for (const [name, section] of sections) {
+  for (const [name, section] of sections ?? []) {
     const described = types.get(name) ?? 0;
     data.set(name, new ElfDataSection(elf, section, btf, described, symbols[section.index] ?? []));
   }

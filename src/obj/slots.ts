@@ -37,7 +37,7 @@ export function parseSlots(
       continue;
     }
     for (const { offset, symbol } of elf.relocations(relocations)) {
-      const owner = ownerOf(maps, offset, relocations.name);
+      const owner = ownerOf(maps, offset, relocations);
       const index = slotIndex(btf, owner, offset);
       // The definition is readonly to those who get it; here it is still being made.
       const definition = owner.definition as { slots: readonly MapSlot[] };
@@ -56,13 +56,13 @@ export function parseSlots(
 }
 
 /** The map that the relocated eight bytes belong to. */
-function ownerOf(maps: readonly PlacedMap[], offset: number, section: string): PlacedMap {
+function ownerOf(maps: readonly PlacedMap[], offset: number, relocations: ElfSection): PlacedMap {
   const owner = mapAt(maps, offset);
   if (owner === undefined || offset + SLOT_BYTES > owner.offset + owner.sizeBytes) {
     throw new ObjectError(
       'ERR_SKEP_ELF',
       `a relocation of .maps at offset ${offset} lies in no map`,
-      { section, offset },
+      { section: relocations.name, offset },
     );
   }
   return owner;
