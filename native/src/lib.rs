@@ -116,6 +116,25 @@ extern "C" fn map(env: Env, info: CallInfo) -> Value {
     })
 }
 
+/// `mapAt(fd, address, length)`: memory that is shared and writable, at an address where nothing is
+/// yet, as an `ArrayBuffer`, or `-errno`. What is said of `map` holds for pages that are not there.
+extern "C" fn map_at(env: Env, info: CallInfo) -> Value {
+    env.call(info, |[fd, address, length]| {
+        let fd = env.int32(fd, text!("mapAt: fd must be a 32-bit integer"))?;
+        let address =
+            env.size(address, text!("mapAt: address must be an integer from 0 to 2^53"))?;
+        let length = env.size(length, text!("mapAt: length must be an integer from 0 to 2^53"))?;
+        if length > LARGEST_BUFFER {
+            return env.result(-EOPNOTSUPP);
+        }
+        let mapped = syscall::map_at(fd, address, length);
+        if mapped < 0 {
+            return env.result(mapped);
+        }
+        present(env, mapped as *mut c_void, length)
+    })
+}
+
 /// `perfEventOpen(attributes, pid, cpu, groupFd, flags)`: `perf_event_open(2)`. What is said of `bpf`
 /// holds for the address.
 extern "C" fn perf_event_open(env: Env, info: CallInfo) -> Value {
@@ -227,6 +246,7 @@ pub extern "C" fn napi_register_module_v1(env: Env, exports: Value) -> Value {
             (text!("duplicate"), duplicate),
             (text!("raiseMemlock"), raise_memlock),
             (text!("map"), map),
+            (text!("mapAt"), map_at),
             (text!("unmap"), unmap),
             (text!("perfEventOpen"), perf_event_open),
             (text!("ioctl"), ioctl),

@@ -30,6 +30,7 @@ pub const MAP_PRIVATE: i32 = 0x02;
 const MAP_FIXED: i32 = 0x10;
 const MAP_ANONYMOUS: i32 = 0x20;
 const MAP_NORESERVE: i32 = 0x4000;
+const MAP_FIXED_NOREPLACE: i32 = 0x10_0000;
 
 const F_DUPFD_CLOEXEC: usize = 1030;
 const EPOLL_CLOEXEC: usize = 0o2_000_000;
@@ -217,6 +218,20 @@ pub fn map(fd: i32, offset: usize, length: usize, protection: i32, flags: i32) -
     }
 }
 
+/// mmap(2) at an address where nothing is yet (Linux 4.17), shared and writable: the address, or `-errno`.
+pub fn map_at(fd: i32, address: usize, length: usize) -> isize {
+    let protection = PROT_READ | PROT_WRITE;
+    let flags = MAP_SHARED | MAP_FIXED_NOREPLACE;
+    // SAFETY: with MAP_FIXED_NOREPLACE, too, a new mapping overlaps no other; kernels that do not know
+    // it take the address for a hint.
+    unsafe {
+        arch::syscall(
+            arch::MMAP,
+            [address, length, protection as usize, flags as usize, fd as usize, 0],
+        )
+    }
+}
+
 /// Fresh memory, zeroed: its address, or `-errno`.
 pub fn allocate(length: usize) -> isize {
     let no_fd: i32 = -1;
@@ -234,7 +249,7 @@ pub fn allocate(length: usize) -> isize {
 /// munmap(2).
 ///
 /// # Safety
-/// The range must be a whole mapping made by [`map`] or [`allocate`], and nothing may refer to it any more.
+/// The range must be a whole mapping made by [`map`], [`map_at`] or [`allocate`], and nothing may refer to it any more.
 pub unsafe fn unmap(address: *mut c_void, length: usize) -> isize {
     // SAFETY: passed on to the caller.
     unsafe { arch::syscall(arch::MUNMAP, [address as usize, length, 0, 0, 0, 0]) }

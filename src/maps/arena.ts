@@ -34,8 +34,8 @@ export interface ArenaOptions extends Omit<CreateOptions, 'maxEntries'> {
  *
  * It is mapped into memory when {@link Arena.bytes} is first asked for, once: the kernel gives an
  * arena one address for good, so that pointers inside mean the same to all, and skep maps wherever
- * there is room. An arena that was mapped before, by this or another process, or one created with an
- * address (`map_extra`), cannot be mapped again; `bytes` then throws. Programs that use an arena are
+ * there is room, or at the address that the arena was created with (`map_extra`). Without one, an arena
+ * that was mapped before, by this or another process, cannot be mapped again; `bytes` then throws. Programs that use an arena are
  * accepted by the verifier only after it was mapped, or if it was created with an address. An object
  * that is loaded with its programs maps its arena; all handles to it share that memory, which ends with
  * the object.
@@ -112,7 +112,8 @@ export class Arena extends MapHandle {
    * Touching a page that is not there allocates it. Where memory runs out (a limit of the cgroup),
    * that ends the process, as touching any memory does.
    *
-   * @throws SyscallError `EINVAL`, `EBUSY` if it was mapped before or has an address of its own;
+   * @throws SyscallError `EINVAL`, `EBUSY` if it was mapped before, without an address of its own;
+   *   `EEXIST` if it has one where something is, such as memory that ended in this turn of the event loop;
    *   `EPERM` without the right to write
    * @throws SkepError `ERR_SKEP_MAP_KIND` if it has the flag `BPF_F_SEGV_ON_FAULT`
    */
@@ -144,12 +145,13 @@ export class Arena extends MapHandle {
   }
 
   #map(fd: number): ArrayBuffer {
-    if ((this.info().flags & BPF_F.SEGV_ON_FAULT) !== 0) {
+    const { flags, mapExtra } = this.info();
+    if ((flags & BPF_F.SEGV_ON_FAULT) !== 0) {
       throw new SkepError(
         'ERR_SKEP_MAP_KIND',
         `map "${this.name}" has the flag BPF_F_SEGV_ON_FAULT: reading a page that no program has allocated would end this process`,
       );
     }
-    return this.kernel.mapMemory(fd, 0, this.length, true);
+    return this.kernel.mapMemory(fd, 0, this.length, true, mapExtra);
   }
 }

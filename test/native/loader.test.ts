@@ -27,7 +27,7 @@ const failure = (platform = 'linux', arch: string = process.arch) => `
 describeShim('loading the native shim', () => {
   afterEach(() => cpSync(shimPath, pack.shim));
 
-  test('gives the fifteen functions, and the same object each time', () => {
+  test('gives the sixteen functions, and the same object each time', () => {
     const native = loadNative();
     expect(Object.keys(native).sort()).toEqual([
       'address',
@@ -40,6 +40,7 @@ describeShim('loading the native shim', () => {
       'epollCreate',
       'ioctl',
       'map',
+      'mapAt',
       'perfEventOpen',
       'raiseMemlock',
       'unmap',

@@ -85,6 +85,7 @@ const functions: readonly {
     harmless: [-1, 0, 4096, 1, 1],
     result: -9,
   },
+  { name: 'mapAt', kinds: ['int32', 'size', 'size'], harmless: [-1, 0, 4096], result: -9 },
   { name: 'unmap', kinds: ['buffer'], harmless: [new ArrayBuffer(8)], result: -22 },
   {
     name: 'address',
