@@ -5,7 +5,9 @@ import type { Kernel } from '../kernel/kernel.ts';
 import { openKernelBtf } from '../kernel/kernel-btf.ts';
 import { Btf } from '../obj/btf/btf.ts';
 import type { ObjectFile } from '../obj/object.ts';
+import { features } from '../probes/features.ts';
 import { ProgramLoader } from '../programs/program-loader.ts';
+import { ERRNO } from '../uapi/errno.ts';
 import { StructOpsExecution } from './execute-struct-ops.ts';
 import type { CheckedOptions } from './options.ts';
 import type { FillProgramsStep, LoadProgramStep, PinProgramStep, ProgramStep } from './steps.ts';
@@ -25,7 +27,7 @@ export interface ProgramContext {
   mapFd(map: string): number | null;
   /** Whether a map was there before the load. */
   isReused(map: string): boolean;
-  /** The object's BTF in the kernel; null if there is none. */
+  /** The object's BTF in the kernel; null if there is none that programs can refer to. */
   btfFd(): number | null;
   makePinDirectory(path: string): void;
   /** Notes what undoes a step, for a load that fails later. */
@@ -41,10 +43,19 @@ export class ProgramExecution {
   readonly #context: ProgramContext;
   /** Descriptors of what was in slots, as long as the load may fail. */
   readonly #replaced: number[] = [];
+  /** Types for CO-RE instead of the kernel's. */
+  readonly #givenTypes: Btf | undefined;
   #loader: ProgramLoader | undefined;
 
+  /**
+   * @throws SkepError `ERR_SKEP_FILE` if the given types cannot be read; ObjectError `ERR_SKEP_BTF` if
+   *   they are damaged
+   */
   constructor(context: ProgramContext) {
     this.#context = context;
+    const { programs, kernelBtf } = context.options;
+    // Now, as a wrong path is better told before anything is created.
+    this.#givenTypes = programs === null ? undefined : kernelTypes(kernelBtf);
   }
 
   /** @returns what a program was loaded without; undefined if nothing */
@@ -151,7 +162,12 @@ export class ProgramExecution {
     const { kernel } = this.#context;
     const { fd } = this.programs.get(program)!;
     this.#context.makePinDirectory(path);
-    kernel.pin(fd, path);
+    try {
+      kernel.pin(fd, path);
+    } catch (error) {
+      const isTaken = error instanceof SyscallError && error.errno === ERRNO.EEXIST;
+      throw isTaken ? pinTaken(program, path, error) : error;
+    }
     this.#context.undo(() => kernel.unpin(path));
     this.programs.set(program, { fd, pinPath: path });
   }
@@ -163,7 +179,8 @@ export class ProgramExecution {
       object,
       mapFd,
       btfFd,
-      kernelBtf: kernelTypes(options.kernelBtf),
+      hasProbeReadKernel: () => features(kernel).feature('probe_read_kernel').answer !== 'no',
+      kernelBtf: this.#givenTypes,
       kernelConfig: options.kernelConfig,
       logLevel: options.logLevel,
       onVerifierLog: options.onVerifierLog,
@@ -177,6 +194,27 @@ export class ProgramExecution {
     view.setUint32(0, value, this.#context.kernel.littleEndian);
     return new Uint8Array(view.buffer);
   }
+}
+
+/**
+ * Looks whether something is in the place of a pin, before the time of verifying is spent for nothing.
+ *
+ * @throws SyscallError `EEXIST` if there is
+ */
+export function checkPinFree(kernel: Kernel, { program, path }: PinProgramStep): void {
+  if (kernel.fileSystem(path) !== 'missing') {
+    throw pinTaken(program, path);
+  }
+}
+
+function pinTaken(program: string, path: string, cause?: SyscallError): SyscallError {
+  return new SyscallError(`program "${program}", pin ${path}`, {
+    command: 'BPF_OBJ_PIN',
+    errno: ERRNO.EEXIST,
+    errnoName: 'EEXIST',
+    hint: 'something is pinned there already, as by an earlier load; programs are not reused: remove that pin, or choose another path',
+    cause,
+  });
 }
 
 function kernelTypes(given: CheckedOptions['kernelBtf']): Btf | undefined {

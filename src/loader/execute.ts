@@ -10,14 +10,13 @@ import type { AttachTarget } from '../kernel/program-calls.ts';
 import { createMap, takesTypes } from '../maps/create-map.ts';
 import { innerDifferences } from '../maps/inner-rules.ts';
 import { checkPinPlace, makePinDirectory } from '../maps/pin-path.ts';
-import type { Btf } from '../obj/btf/btf.ts';
-import { type BtfDialect, encodeForKernel } from '../obj/btf-for-kernel.ts';
 import type { ObjectFile } from '../obj/object.ts';
 import type { KernelStructOps } from '../programs/struct-ops.ts';
 import { BPF_F } from '../uapi/map-flags.ts';
 import { differences, foundInnerDifferences } from './compatible.ts';
-import { type LoadedProgram, ProgramExecution } from './execute-programs.ts';
+import { checkPinFree, type LoadedProgram, ProgramExecution } from './execute-programs.ts';
 import { constantDifferences } from './initial-globals.ts';
+import { loadObjectBtf, type ObjectBtf } from './object-btf.ts';
 import type { CheckedOptions } from './options.ts';
 import { noInnerDefinition, type Plan } from './plan.ts';
 import { isOuter, type MapShape } from './shapes.ts';
@@ -70,7 +69,7 @@ export class Execution {
   /** What undoes the load, in the order of what was done. */
   readonly #undo: (() => void)[] = [];
   /** undefined: not tried yet; null: the object has none, or the kernel does not take it. */
-  #btf: number | null | undefined;
+  #btf: ObjectBtf | null | undefined;
   #btfRefusal: unknown;
   /** What the last map was created without. */
   #leftOut: string | undefined;
@@ -91,7 +90,7 @@ export class Execution {
       options,
       mapFd: (map) => this.#maps.get(map)?.fd ?? null,
       isReused: (map) => this.#maps.get(map)?.reused === true,
-      btfFd: () => this.#loadBtf(),
+      btfFd: () => this.#programBtf(),
       makePinDirectory: (path) => this.#makePinDirectory(path),
       undo: (action) => this.#undo.push(action),
     });
@@ -109,6 +108,9 @@ export class Execution {
         if (step.step === 'pin' || step.step === 'pin-program') {
           // Before anything is created for it.
           checkPinPlace(this.#kernel, step.path);
+        }
+        if (step.step === 'pin-program') {
+          checkPinFree(this.#kernel, step);
         }
       }
       for (const step of plan.steps) {
@@ -311,7 +313,7 @@ export class Execution {
     const typed =
       kernelValueType !== undefined ||
       takesTypes(shape.type, shape.keyTypeId, shape.valueTypeId, isData);
-    const btf = typed ? this.#loadBtf() : null;
+    const btf = typed ? (this.#loadBtf()?.fd ?? null) : null;
     try {
       const attributes = {
         type: shape.type,
@@ -342,32 +344,31 @@ export class Execution {
   }
 
   /** The object's BTF in the kernel; null if the kernel does not take it. */
-  #loadBtf(): number | null {
+  #loadBtf(): ObjectBtf | null {
     if (this.#btf === undefined) {
       this.#btf = null;
-      const { btf } = this.#object;
-      if (btf !== undefined) {
-        this.#btf = this.#tryBtf(btf, 'full') ?? this.#tryBtf(btf, 'linux-5.2');
-        if (this.#btf !== null) {
-          this.#report({ step: { step: 'load-btf' }, outcome: 'done' });
-        } else {
-          // As libbpf does: most maps work without, and those that do not say so when created.
-          const refusal = this.#btfRefusal;
-          const reason = refusal instanceof Error ? refusal.message : String(refusal);
-          this.#report({ step: { step: 'load-btf' }, outcome: 'refused', reason });
-        }
+      const step = { step: 'load-btf' } as const;
+      try {
+        this.#btf = loadObjectBtf(this.#kernel, this.#object);
+      } catch (refusal) {
+        // As libbpf does: most maps work without, and those that do not say so when created.
+        this.#btfRefusal = refusal;
+        const reason = refusal instanceof Error ? refusal.message : String(refusal);
+        this.#report({ step, outcome: 'refused', reason });
+      }
+      if (this.#btf !== null) {
+        const { replaced } = this.#btf;
+        const reason = `older kinds of type stand for what the kernel does not know: ${replaced.join(', ')}`;
+        this.#report({ step, outcome: 'done', ...(replaced.length === 0 ? {} : { reason }) });
       }
     }
     return this.#btf;
   }
 
-  #tryBtf(btf: Btf, dialect: BtfDialect): number | null {
-    try {
-      return this.#kernel.loadBtf(encodeForKernel(this.#object, btf, dialect));
-    } catch (error) {
-      this.#btfRefusal ??= error;
-      return null;
-    }
+  /** What describes programs: before Linux 5.0 there are no functions for them to refer to. */
+  #programBtf(): number | null {
+    const btf = this.#loadBtf();
+    return btf === null || btf.replaced.includes('functions') ? null : btf.fd;
   }
 
   #write(step: WriteStep): void {
@@ -376,8 +377,9 @@ export class Execution {
 
   #place({ map, contents }: PlaceStep): void {
     const fd = this.#fdOf(map);
-    const length = this.#kernel.mapInfo(fd).maxEntries * this.#kernel.pageSize;
-    const memory = this.#kernel.mapMemory(fd, 0, length, true);
+    const { maxEntries, mapExtra } = this.#kernel.mapInfo(fd);
+    const length = maxEntries * this.#kernel.pageSize;
+    const memory = this.#kernel.mapMemory(fd, 0, length, true, mapExtra);
     this.#arenas.set(map, memory);
     this.#undo.push(() => this.#kernel.unmapMemory(memory));
     new Uint8Array(memory).set(contents ?? []);
@@ -498,9 +500,9 @@ export class Execution {
     for (const name of [...this.#templates.keys()]) {
       this.#closeTemplate(name);
     }
-    if (typeof this.#btf === 'number') {
+    if (this.#btf) {
       // Maps hold their own reference.
-      this.#kernel.close(this.#btf);
+      this.#kernel.close(this.#btf.fd);
       this.#btf = null;
     }
   }

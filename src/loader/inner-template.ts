@@ -5,9 +5,9 @@ import { SyscallError } from '../errors.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import type { InnerTemplate } from '../maps/inner-template.ts';
 import type { RawMap } from '../maps/raw-map.ts';
-import { encodeForKernel } from '../obj/btf-for-kernel.ts';
 import type { ObjectFile } from '../obj/object.ts';
 import { definedCodecs } from './codecs.ts';
+import { loadObjectBtf } from './object-btf.ts';
 import { shapeOf } from './shapes.ts';
 
 /**
@@ -41,19 +41,13 @@ export function innerTemplateOf(
 
 /** The object's types once more: a load closes them, as its maps hold them themselves. */
 function loadBtf(object: ObjectFile, kernel: Kernel): number | null {
-  const { btf } = object;
-  if (btf === undefined) {
+  try {
+    return loadObjectBtf(kernel, object)?.fd ?? null;
+  } catch (error) {
+    // As in a load: most maps work without, and the others say so when they are created.
+    if (!(error instanceof SyscallError)) {
+      throw error;
+    }
     return null;
   }
-  for (const dialect of ['full', 'linux-5.2'] as const) {
-    try {
-      return kernel.loadBtf(encodeForKernel(object, btf, dialect));
-    } catch (error) {
-      // As in a load: most maps work without, and the others say so when they are created.
-      if (!(error instanceof SyscallError)) {
-        throw error;
-      }
-    }
-  }
-  return null;
 }

@@ -1,6 +1,7 @@
 /** Options of a load, checked at the border. */
 
 import { z } from 'zod';
+import { nearest } from '../bytes/nearest.ts';
 import type { VerifierLog } from '../errors.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import { DEFAULT_PIN_DIRECTORY } from '../maps/pin-path.ts';
@@ -78,6 +79,9 @@ export interface LoadOptions<G extends object = Globals> {
   readonly onStep?: (event: StepEvent) => void;
 }
 
+/** `BPF_LOG_LEVEL1`, `BPF_LOG_LEVEL2` and `BPF_LOG_STATS` of include/linux/bpf_verifier.h. */
+const MOST_LOG_LEVEL = 7;
+
 const u32 = z.int().min(0).max(0xffff_ffff);
 
 const mapOptionsSchema = z.strictObject({
@@ -132,7 +136,7 @@ const loadOptionsSchema = z.strictObject({
   pinPrograms: z.string().min(1).optional(),
   kernelConfig: z.record(z.string(), optionValue).optional(),
   kernelBtf: z.union([z.string().min(1), z.instanceof(Uint8Array), btfSchema]).optional(),
-  logLevel: u32.optional(),
+  logLevel: z.int().min(0).max(MOST_LOG_LEVEL).optional(),
   onVerifierLog: z
     .custom<(program: string, log: VerifierLog) => void>((value) => typeof value === 'function')
     .optional(),
@@ -207,8 +211,10 @@ export function checkOptions(options: LoadOptions<object>, object: ObjectFile): 
 
 function checkName(what: 'map' | 'program', name: string, names: readonly string[]): void {
   if (!names.includes(name)) {
+    const near = nearest(name, names);
+    const suggestion = near === undefined ? '' : ` (did you mean "${near}"?)`;
     throw new TypeError(
-      `load options: the object has no ${what} "${name}"; it has ${names.join(', ') || 'none'}`,
+      `load options: the object has no ${what} "${name}"${suggestion}; it has ${names.join(', ') || 'none'}`,
     );
   }
 }

@@ -89,6 +89,7 @@ class Planner {
     this.#options = options;
     this.#machine = machine;
     this.#initial = initialContents(object, options.globals);
+    checkKernelConfig(object, options);
     this.#structOps = planStructOps(object, options);
     const functions = this.#structOps.programs;
     const programs =
@@ -195,6 +196,12 @@ class Planner {
         });
       }
       return;
+    }
+    for (const { index, name } of map.slots) {
+      if (options.slots?.[index] === null) {
+        const reason = `slot ${index} is left as it is, without program "${name}"`;
+        this.#omitted.push({ map: map.name, reason });
+      }
     }
     const fill = planSlots(map, shape.maxEntries, options, this.#loaded);
     if (fill !== null) {
@@ -309,13 +316,9 @@ class Planner {
     if (options.create === false || options.replace !== undefined) {
       return;
     }
-    if (mapExtra === 0n) {
+    // The verifier wants the address of an arena: it has one, or is given one by being mapped.
+    if (mapExtra === 0n || contents !== null) {
       this.#preparations.push({ step: 'place', map: name, contents });
-    } else if (contents !== null) {
-      throw new SkepError(
-        'ERR_SKEP_LOAD',
-        `map "${name}" is an arena with an address of its own (map_extra), where globals cannot be placed yet; leave map_extra out, or load with programs: false`,
-      );
     }
   }
 
@@ -376,6 +379,25 @@ function dataShape(section: DataSection, options: MapOptions): MapShape {
     keyTypeId: 0,
     valueTypeId: section.typeId,
   };
+}
+
+/** @throws TypeError for options of the kernel that would go nowhere */
+function checkKernelConfig(object: ObjectFile, { kernelConfig, maps }: CheckedOptions): void {
+  const [name] = Object.keys(kernelConfig);
+  if (name === undefined) {
+    return;
+  }
+  if (!object.data.has('.kconfig')) {
+    throw new TypeError(
+      `load options: kernelConfig: the object has no kernel option "${name}"; it has none`,
+    );
+  }
+  const { create, replace } = maps.get('.kconfig') ?? {};
+  if (create === false || replace !== undefined) {
+    throw new TypeError(
+      `load options: kernelConfig cannot be given: the map of section ".kconfig" is ${create === false ? 'left out' : 'replaced'}`,
+    );
+  }
 }
 
 /** Fields that other loaders appended to legacy definitions mean something that we do not do. */

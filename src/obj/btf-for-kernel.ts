@@ -6,34 +6,29 @@
  * `bpf_object__collect_externs`. Type ids stay what they are in the object.
  */
 
-import { encodeText } from '../bytes/text.ts';
 import { BTF_KIND } from '../uapi/btf-kinds.ts';
 import type { Btf } from './btf/btf.ts';
 import type { BtfSection } from './btf/types.ts';
+import { type BtfPart, replaceParts } from './btf-for-kernel-older.ts';
+import { BtfWriter, LINKAGE_GLOBAL, LINKAGE_STATIC, VLEN_MASK } from './btf-for-kernel-writer.ts';
 import { type ElfSection, STB, STT, STV } from './elf.ts';
 import type { ObjectFile } from './object.ts';
 
-const HEADER_BYTES = 24;
-const LINKAGE_STATIC = 0;
-const LINKAGE_GLOBAL = 1;
 const LINKAGE_EXTERN = 2;
-const VLEN_MASK = 0xffffff;
 
-/**
- * Which kinds of type the kernel is shown: all of them, or those of Linux 5.2, for kernels that
- * refuse the newer ones. Sizes and ids are the same, so maps keep their types.
- */
-export type BtfDialect = 'full' | 'linux-5.2';
+/** A kernel that knows all there is. */
+const NOTHING: ReadonlySet<BtfPart> = new Set();
 
 /**
  * Encodes an object's BTF for BPF_BTF_LOAD, in the host's byte order.
  *
+ * @param unknown what the kernel does not know: older kinds stand for it, with the same ids and sizes
  * @throws ObjectError `ERR_SKEP_BTF` if a section that BTF describes is not in the object
  */
 export function encodeForKernel(
   object: ObjectFile,
   btf: Btf,
-  dialect: BtfDialect = 'full',
+  unknown: ReadonlySet<BtfPart> = NOTHING,
 ): Uint8Array {
   const writer = new BtfWriter(btf);
   const sections = new Map<string, ElfSection>();
@@ -55,65 +50,12 @@ export function encodeForKernel(
         break;
       default:
     }
-    if (dialect === 'linux-5.2') {
-      replaceNewer(writer, id);
-    }
+  }
+  if (unknown.size > 0) {
+    // Last: sections and what is in them are described by their own kinds till then.
+    replaceParts(writer, unknown);
   }
   return writer.finish();
-}
-
-/**
- * Puts an older kind in the place of a newer one, of the same number of words and the same size in
- * memory, as libbpf's `bpf_object__sanitize_btf` does.
- */
-function replaceNewer(writer: BtfWriter, id: number): void {
-  const info = writer.get(id, 1);
-  const count = info & VLEN_MASK;
-  switch (writer.btf.kindOf(id)) {
-    case BTF_KIND.FUNC:
-      // Global functions: 5.6.
-      writer.set(id, 1, kindInfo(BTF_KIND.FUNC, LINKAGE_STATIC));
-      break;
-    case BTF_KIND.DATASEC:
-      // Names that start with `?` (struct_ops that are optional): 6.9.
-      if (writer.btf.nameOf(id).startsWith('?')) {
-        writer.set(id, 0, writer.placeholderName());
-      }
-      break;
-    case BTF_KIND.FLOAT:
-      // 5.13. A struct without members has the size all the same.
-      writer.set(id, 0, 0);
-      writer.set(id, 1, kindInfo(BTF_KIND.STRUCT, 0));
-      break;
-    case BTF_KIND.DECL_TAG:
-      // 5.16. One more word than the common ones, like an integer.
-      writer.set(id, 1, kindInfo(BTF_KIND.INT, 0));
-      writer.set(id, 2, 1);
-      writer.set(id, 3, 8);
-      break;
-    case BTF_KIND.TYPE_TAG:
-      // 5.17.
-      writer.set(id, 0, 0);
-      writer.set(id, 1, kindInfo(BTF_KIND.CONST, 0));
-      break;
-    case BTF_KIND.ENUM:
-      // The flag for signed values: 6.0.
-      writer.set(id, 1, kindInfo(BTF_KIND.ENUM, count));
-      break;
-    case BTF_KIND.ENUM64:
-      // 6.0. Three words an entry, like a union's members, which start at its first bit.
-      writer.set(id, 1, kindInfo(BTF_KIND.UNION, count));
-      for (let index = 0; index < count; index += 1) {
-        writer.set(id, 4 + index * 3, writer.placeholderByte());
-        writer.set(id, 5 + index * 3, 0);
-      }
-      break;
-    default:
-  }
-}
-
-function kindInfo(kind: number, count: number): number {
-  return kind * 2 ** 24 + count;
 }
 
 /**
@@ -261,94 +203,4 @@ function defineKernelSymbols(writer: BtfWriter, described: BtfSection): void {
     writer.set(described.id, 5 + index * 3, 4);
   });
   writer.set(described.id, 2, described.variables.length * 4);
-}
-
-/** A copy of a type table that can be changed in place and added to. */
-class BtfWriter {
-  readonly btf: Btf;
-  readonly #words: Uint32Array;
-  readonly #added: number[] = [];
-  #addedTypes = 0;
-  #addedStrings = '';
-  #name = 0;
-  #int = 0;
-  #byte = 0;
-  #variable = 0;
-
-  constructor(btf: Btf) {
-    this.btf = btf;
-    this.#words = btf.words.slice();
-  }
-
-  get(id: number, word: number): number {
-    return this.#words[this.btf.starts[id]! + word]!;
-  }
-
-  set(id: number, word: number, value: number): void {
-    this.#words[this.btf.starts[id]! + word] = value;
-  }
-
-  /** Offset of a name for what the kernel wants named. */
-  placeholderName(): number {
-    if (this.#name === 0) {
-      this.#name = this.btf.strings.bytes.length;
-      this.#addedStrings = 'unnamed\0';
-    }
-    return this.#name;
-  }
-
-  /** Id of a 1-byte integer type. */
-  placeholderByte(): number {
-    if (this.#byte === 0) {
-      this.#byte = this.#add([this.placeholderName(), kindInfo(BTF_KIND.INT, 0), 1, 8]);
-    }
-    return this.#byte;
-  }
-
-  /** Id of a 4-byte integer type. */
-  placeholderInt(): number {
-    if (this.#int === 0) {
-      this.#int = this.#add([this.placeholderName(), kindInfo(BTF_KIND.INT, 0), 4, 32]);
-    }
-    return this.#int;
-  }
-
-  /** Id of a global variable of that type. */
-  placeholderVariable(): number {
-    if (this.#variable === 0) {
-      const type = this.placeholderInt();
-      this.#variable = this.#add([
-        this.placeholderName(),
-        kindInfo(BTF_KIND.VAR, 0),
-        type,
-        LINKAGE_GLOBAL,
-      ]);
-    }
-    return this.#variable;
-  }
-
-  /** The blob: header, types, strings. */
-  finish(): Uint8Array {
-    const strings = this.btf.strings.bytes;
-    const more = encodeText(this.#addedStrings);
-    const typeBytes = (this.#words.length + this.#added.length) * 4;
-    const stringBytes = strings.length + more.length;
-    const out = new Uint8Array(HEADER_BYTES + typeBytes + stringBytes);
-    const words = new Uint32Array(out.buffer, 0, (HEADER_BYTES + typeBytes) / 4);
-    // Magic, version and flags are a 16-bit and two 8-bit fields: written by themselves.
-    new Uint16Array(out.buffer, 0, 1)[0] = 0xeb9f;
-    out[2] = 1;
-    words.set([HEADER_BYTES, 0, typeBytes, typeBytes, stringBytes], 1);
-    words.set(this.#words, HEADER_BYTES / 4);
-    words.set(this.#added, HEADER_BYTES / 4 + this.#words.length);
-    out.set(strings, HEADER_BYTES + typeBytes);
-    out.set(more, HEADER_BYTES + typeBytes + strings.length);
-    return out;
-  }
-
-  #add(words: readonly number[]): number {
-    this.#added.push(...words);
-    this.#addedTypes += 1;
-    return this.btf.typeCount + this.#addedTypes - 1;
-  }
 }
