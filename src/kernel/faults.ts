@@ -4,6 +4,7 @@
  */
 
 import { ERRNO } from '../uapi/errno.ts';
+import { answerOf } from './fault-answers.ts';
 import type { Kernel } from './kernel.ts';
 import type { TestRunRequest } from './program-calls.ts';
 import { refused } from './refused.ts';
@@ -50,6 +51,9 @@ const COMMANDS = {
   openBtfById: 'BPF_BTF_GET_FD_BY_ID',
   nextBtfId: 'BPF_BTF_GET_NEXT_ID',
   btfInfo: 'BPF_OBJ_GET_INFO_BY_FD',
+  configuration: 'open',
+  symbolAddresses: 'open',
+  kernelBtf: 'open',
 } as const satisfies Partial<Record<keyof Kernel, string>>;
 
 /** Methods that are noted, and cannot be refused. */
@@ -78,12 +82,14 @@ export interface Call {
   readonly result?: unknown;
   /** What it threw. */
   readonly error?: unknown;
+  /** The errno that a test let it fail with, also where the answer to that is a value and no error. */
+  readonly fault?: ErrnoName;
 }
 
 /** What is to fail, and how. */
 interface Fault {
   readonly method: CallName | null;
-  readonly errno: number;
+  readonly errno: ErrnoName;
   /** Calls that go well before; afterwards each one fails, or only that one. */
   countdown: number;
   readonly once: boolean;
@@ -98,7 +104,10 @@ export interface FaultyKernel {
   /** Called before each call, so that a test can do something in between: another process's part. */
   before: (method: Call['method'], args: readonly unknown[]) => void;
   /**
-   * Lets one call fail: the `n`-th from now, counted from 1, of those that can be refused.
+   * Lets one call fail: the `n`-th from now, counted from 1, of those that can be refused. The call is not
+   * made; what comes of it is what the running kernel's front makes of that errno: an error mostly, and
+   * an answer where the errno is one. `ENOENT` of a lookup is `false`, and `ENOTSUPP` or `EINVAL` of a
+   * batch says that the kernel has none.
    *
    * @param errno its name, such as `ENOMEM`
    * @param method only calls of this method are counted
@@ -137,7 +146,7 @@ export function withFaults(kernel: Kernel): FaultyKernel {
     if (!Number.isInteger(n) || n < 1) {
       throw new TypeError(`calls are counted from 1, not ${n}`);
     }
-    faults.push({ method: method ?? null, errno: ERRNO[errno], countdown: n, once });
+    faults.push({ method: method ?? null, errno, countdown: n, once });
   };
   const faulty: FaultyKernel = {
     kernel: new Proxy(kernel, {
@@ -156,16 +165,18 @@ export function withFaults(kernel: Kernel): FaultyKernel {
   const run = (target: Kernel, method: Call['method'], args: readonly unknown[]): unknown => {
     const given = args.map(copyOf);
     faulty.before(method, given);
+    const fault = isRefusable(method) ? dueFault(faults, method) : undefined;
+    const note = fault === undefined ? {} : { fault };
     try {
-      if (isRefusable(method)) {
-        fail(faults, method);
-      }
-      const result = (target[method] as (...all: readonly unknown[]) => unknown)(...args);
-      const read = readBy(method, args, result);
-      calls.push({ method, arguments: given, result, ...(read === null ? {} : { read }) });
+      const result =
+        fault === undefined
+          ? (target[method] as (...all: readonly unknown[]) => unknown)(...args)
+          : answerTo(method as CallName, fault, args);
+      const read = fault === undefined ? readBy(method, args, result) : null;
+      calls.push({ method, arguments: given, result, ...(read === null ? {} : { read }), ...note });
       return result;
     } catch (error) {
-      calls.push({ method, arguments: given, error });
+      calls.push({ method, arguments: given, error, ...note });
       throw error;
     }
   };
@@ -210,7 +221,8 @@ function member(
   return value.bind(target);
 }
 
-function fail(faults: Fault[], method: CallName): void {
+/** The errno of the fault that it is the turn of; undefined for none. */
+function dueFault(faults: Fault[], method: CallName): ErrnoName | undefined {
   let due: Fault | undefined;
   // Every fault counts the call, also if another one lets it fail.
   for (const fault of faults) {
@@ -219,13 +231,19 @@ function fail(faults: Fault[], method: CallName): void {
       due ??= fault.countdown === 0 ? fault : undefined;
     }
   }
-  if (due === undefined) {
-    return;
-  }
-  if (due.once) {
+  if (due?.once === true) {
     faults.splice(faults.indexOf(due), 1);
   }
-  throw refused(COMMANDS[method], due.errno, 'a call that a test lets fail');
+  return due?.errno;
+}
+
+/** What a call gives that fails with this errno. @throws SyscallError where that is no answer */
+function answerTo(method: CallName, errno: ErrnoName, args: readonly unknown[]): unknown {
+  const answer = answerOf(method, ERRNO[errno], args);
+  if (answer === undefined) {
+    throw refused(COMMANDS[method], ERRNO[errno], 'a call that a test lets fail');
+  }
+  return answer.value;
 }
 
 /**
@@ -245,25 +263,41 @@ export function copyOf(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, copyOf(part)]));
 }
 
-function printCall({ method, arguments: args, read, result, error }: Call): string {
+/** Larger buffers and texts are told by their size: types of a kernel have megabytes. */
+const LONGEST_PRINTED = 1024;
+
+function printCall({ method, arguments: args, read, result, error, fault }: Call): string {
   const text = `${method}(${args.map(printValue).join(', ')})`;
   if (error !== undefined) {
     return `${text} throws ${error instanceof Error ? error.message : String(error)}`;
   }
-  const told = result === undefined ? text : `${text} = ${printValue(result)}`;
+  const value = result === undefined ? text : `${text} = ${printValue(result)}`;
+  const told = fault === undefined ? value : `${value} for ${fault}`;
   return read === undefined ? told : `${told}, reading ${read.map(printValue).join(', ')}`;
 }
 
 function printValue(value: unknown): string {
-  if (value instanceof Uint8Array) {
+  if (value instanceof Uint8Array && value.length <= LONGEST_PRINTED) {
     return `<${Array.from(value, (byte) => byte.toString(16).padStart(2, '0')).join(' ')}>`;
+  }
+  if (value instanceof Uint8Array) {
+    return `<${value.length} bytes>`;
   }
   if (value instanceof ArrayBuffer) {
     return `<${value.byteLength} bytes of memory>`;
   }
+  if (typeof value === 'string' && value.length > LONGEST_PRINTED) {
+    return `<${value.length} characters>`;
+  }
   return JSON.stringify(value, (_, part: unknown) => {
     if (part instanceof Uint8Array) {
       return `<${part.length} bytes>`;
+    }
+    if (part instanceof Set) {
+      return [...part];
+    }
+    if (part instanceof Map) {
+      return Object.fromEntries(part);
     }
     return typeof part === 'bigint' ? `${part}n` : part;
   });

@@ -18,7 +18,8 @@ const MAP_PRIVATE = 2;
  * is made.
  *
  * @param path another BTF file
- * @throws SkepError `ERR_SKEP_FILE` if there is none (`CONFIG_DEBUG_INFO_BTF`)
+ * @throws SkepError `ERR_SKEP_FILE` if it cannot be read, with the path and the name of the errno in its
+ *   message and the system's error as `cause`; there is none without `CONFIG_DEBUG_INFO_BTF`
  * @throws ObjectError `ERR_SKEP_BTF` if it is no BTF
  */
 export function openKernelBtf(path: string = KERNEL_BTF): Btf {
@@ -30,6 +31,7 @@ export function openKernelBtf(path: string = KERNEL_BTF): Btf {
  * uncompressed kernel image in `/boot` and `/lib/modules`, for kernels before 5.4.
  *
  * @returns null if it has none
+ * @throws SkepError `ERR_SKEP_FILE` if there is some that cannot be read
  */
 export function readKernelBtf(): Uint8Array | null {
   return existsSync(KERNEL_BTF) ? readBtfFile(KERNEL_BTF) : null;
@@ -37,23 +39,39 @@ export function readKernelBtf(): Uint8Array | null {
 
 /** @throws SkepError `ERR_SKEP_FILE` */
 function readBtfFile(path: string): Uint8Array {
-  let fd: number;
+  let fd: number | undefined;
   try {
     fd = openSync(path, 'r');
-  } catch (cause) {
-    throw new SkepError(
-      'ERR_SKEP_FILE',
-      `${path} cannot be opened; the kernel needs CONFIG_DEBUG_INFO_BTF to have one`,
-      { cause },
-    );
-  }
-  try {
     // Other files can shrink while they are mapped, which kills a process that reads them then.
     const mapped = path.startsWith(KERNEL_BTF_DIRECTORY) ? mapFile(fd) : null;
     return mapped ?? readFileSync(fd);
+  } catch (cause) {
+    throw unreadable(path, cause);
   } finally {
-    closeSync(fd);
+    if (fd !== undefined) {
+      closeSync(fd);
+    }
   }
+}
+
+/** Only the kernel's own types are the kernel's fault. */
+function unreadable(path: string, cause: unknown): SkepError {
+  const { code } = cause as NodeJS.ErrnoException;
+  const absent =
+    path === KERNEL_BTF
+      ? 'the kernel needs CONFIG_DEBUG_INFO_BTF to have one'
+      : path.startsWith(KERNEL_BTF_DIRECTORY)
+        ? 'the module is not there, or was built without BTF'
+        : 'there is no such file';
+  const reasons: Readonly<Record<string, string>> = {
+    ENOENT: absent,
+    ENOTDIR: 'a part of the path is no directory',
+    EISDIR: 'it is a directory; give a file with BTF',
+    EACCES: 'this user may not read it',
+    EPERM: 'this user may not read it',
+  };
+  const reason = reasons[code ?? ''] ?? (cause instanceof Error ? cause.message : String(cause));
+  return new SkepError('ERR_SKEP_FILE', `${path} cannot be read (${code}): ${reason}`, { cause });
 }
 
 /** The file as memory; null where mapping does not work, as before Linux 6.16 in sysfs. */

@@ -189,8 +189,18 @@ export interface Kernel extends ProgramCalls {
    * @param length in bytes
    * @param writable whether it may be written. **Writing to memory that is not ends the process**, so
    *   it must not reach a user.
+   * @param address where it must be: an arena that was created with an address (`map_extra`) can be
+   *   nowhere else. Offset 0, and writable
+   * @throws SyscallError; with `address` `EEXIST` if something else is there, which may also be a
+   *   mapping that was ended in this turn of the event loop
    */
-  mapMemory(fd: number, offset: number, length: number, writable: boolean): ArrayBuffer;
+  mapMemory(
+    fd: number,
+    offset: number,
+    length: number,
+    writable: boolean,
+    address?: bigint,
+  ): ArrayBuffer;
   /** Ends a mapping: the buffer and its views have length 0 from here on. Twice does nothing. */
   unmapMemory(memory: ArrayBuffer): void;
 

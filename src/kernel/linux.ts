@@ -282,9 +282,18 @@ class LinuxKernel implements Kernel {
     checked(block.call(BPF_CMD.MAP_FREEZE, 4), BPF_CMD.MAP_FREEZE, `map at file descriptor ${fd}`);
   }
 
-  mapMemory(fd: number, offset: number, length: number, writable: boolean): ArrayBuffer {
+  mapMemory(
+    fd: number,
+    offset: number,
+    length: number,
+    writable: boolean,
+    address = 0n,
+  ): ArrayBuffer {
     const protection = writable ? PROT_READ | PROT_WRITE : PROT_READ;
-    const memory = this.#native.map(fd, offset, length, protection, MAP_SHARED);
+    const memory =
+      address === 0n
+        ? this.#native.map(fd, offset, length, protection, MAP_SHARED)
+        : this.#native.mapAt(fd, Number(address), length);
     if (typeof memory === 'number') {
       throw refused('mmap', -memory, `map at file descriptor ${fd}`);
     }

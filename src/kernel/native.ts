@@ -103,6 +103,18 @@ export interface Native {
   ): ArrayBuffer | number;
 
   /**
+   * mmap(2) with `PROT_READ | PROT_WRITE`, `MAP_SHARED` and `MAP_FIXED_NOREPLACE`: a map in memory at
+   * an address where nothing is yet, as arenas with an address of their own need it. What is said of
+   * {@link Native.map} holds, too.
+   *
+   * @param address - a multiple of the page size
+   * @param length - in bytes, above 0
+   * @returns the buffer, `length` bytes long, or `-errno`; `-EEXIST` (-17) if something is there, which
+   *   may be the place of a mapping that was ended in this turn of the event loop
+   */
+  mapAt(fd: number, address: number, length: number): ArrayBuffer | number;
+
+  /**
    * Ends a mapping now. The buffer is detached: it and its views have length 0 from here on. The
    * file or map is let go of at once; the addresses become free in a later turn of the event loop.
    *

@@ -271,7 +271,7 @@ const key = fc.oneof({ weight: 8, arbitrary: fc.nat(6) }, { weight: 1, arbitrary
 const flags = fc.oneof(
   { weight: 8, arbitrary: fc.constant(0) },
   { weight: 4, arbitrary: oneOf([1, 2]) },
-  { weight: 1, arbitrary: oneOf([3, 4, 5, 8]) },
+  { weight: 1, arbitrary: oneOf([3, 4, 5, 8, 0x8000_0000, 0x8000_0004]) },
 );
 const path = fc.oneof(
   { weight: 6, arbitrary: fc.nat(1) },

@@ -15,7 +15,8 @@ export interface Handle {
 
 /** A process: what it has open. On Linux both are this one, and each has descriptors of its own. */
 export interface Process {
-  readonly kernel: Kernel;
+  /** The next one takes its place when it ends. */
+  kernel: Kernel;
   readonly handles: Handle[];
   /** Descriptors of programs. */
   readonly programs: number[];

@@ -151,10 +151,12 @@ export class Subject {
   #doWithProcess(call: 'loadBtf' | 'closeBtf' | 'closeEvent' | 'exit'): Outcome {
     const process = this.#current;
     if (call === 'exit') {
-      if (process.kernel instanceof MemoryKernel) {
-        process.kernel.exit();
+      const { kernel } = process;
+      if (kernel instanceof MemoryKernel) {
+        kernel.exit();
       }
       this.#closeAll(process);
+      process.kernel = kernel instanceof MemoryKernel ? kernel.process() : kernel;
       return 'ended';
     }
     const kind = call === 'closeEvent' ? 'event' : 'btf';

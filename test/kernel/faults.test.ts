@@ -3,12 +3,14 @@
 import { describe, expect, it } from 'vitest';
 import { SyscallError } from '../../src/errors.ts';
 import { HashMap, load, u32 } from '../../src/index.ts';
-import type { Call } from '../../src/kernel/faults.ts';
+import type { Call, CallName, ErrnoName } from '../../src/kernel/faults.ts';
+import type { Kernel } from '../../src/kernel/kernel.ts';
 import { linuxKernel } from '../../src/kernel/linux.ts';
 import { MemoryKernel, replay, withFaults } from '../../src/testing.ts';
 import { openFixture } from '../support/fixtures.ts';
 import { describeKernel, pinDirectory } from '../support/kernel.ts';
 
+const ONE = Uint8Array.of(1, 0, 0, 0);
 const U32 = { key: u32, value: u32, maxEntries: 4 };
 
 describe('faults', () => {
@@ -59,6 +61,84 @@ describe('faults', () => {
         expect(memory.mapIds(), `call ${n}`).toEqual([]);
       }
     }
+  });
+
+  it.each([
+    ['lookup', 'ENOENT', (map) => map.get(1), undefined],
+    ['delete', 'ENOENT', (map) => map.delete(1), false],
+    [
+      'lookupAndDelete',
+      'ENOENT',
+      ({ fd }, kernel) => kernel.lookupAndDelete(fd, ONE, new Uint8Array(4), 0),
+      false,
+    ],
+    ['nextKey', 'ENOENT', ({ fd }, kernel) => kernel.nextKey(fd, null, new Uint8Array(4)), false],
+    // A batch of nothing, behind which there is nothing.
+    ['lookupBatch', 'ENOENT', (map) => map.snapshot(), []],
+    ['lookupBatch', 'EINVAL', (map) => map.snapshot(), [[1, 2]]],
+    ['lookupBatch', 'ENOTSUPP', (map) => map.snapshot(), [[1, 2]]],
+    ['updateBatch', 'EINVAL', ({ fd }, kernel) => kernel.updateBatch(fd, ONE, ONE, 1, 0), false],
+    ['updateBatch', 'ENOTSUPP', ({ fd }, kernel) => kernel.updateBatch(fd, ONE, ONE, 1, 0), false],
+  ] as const satisfies readonly (readonly [
+    CallName,
+    ErrnoName,
+    (map: HashMap<number, number>, kernel: Kernel) => unknown,
+    unknown,
+  ])[])('of %s with %s are the answer that it is on Linux', (method, errno, use, wanted) => {
+    const faulty = withFaults(new MemoryKernel());
+    using map = HashMap.create({ ...U32, kernel: faulty.kernel });
+    map.set(1, 2);
+    faulty.failEvery(method, errno);
+    expect(use(map, faulty.kernel)).toEqual(wanted);
+    expect(faulty.calls.some(({ fault, error }) => fault === errno && error === undefined)).toBe(
+      true,
+    );
+    expect(faulty.print()).toContain(` for ${errno}`);
+  });
+
+  it.each([
+    ['unpin', 'ENOENT', (kernel) => kernel.unpin('/sys/fs/bpf/map'), false],
+    ['makeDirectory', 'EEXIST', (kernel) => kernel.makeDirectory('/sys/fs/bpf/new'), false],
+    ['removeDirectory', 'ENOTEMPTY', (kernel) => kernel.removeDirectory('/sys/fs/bpf/x'), false],
+    ['fileSystem', 'ENOENT', (kernel) => kernel.fileSystem('/sys/fs/bpf'), 'missing'],
+    ['nextMapId', 'ENOENT', (kernel) => kernel.nextMapId(0), null],
+    ['nextProgramId', 'ENOENT', (kernel) => kernel.nextProgramId(0), null],
+    ['nextBtfId', 'ENOENT', (kernel) => kernel.nextBtfId(0), null],
+    ['configuration', 'EACCES', (kernel) => kernel.configuration(), null],
+    ['kernelBtf', 'ENOENT', (kernel) => kernel.kernelBtf(), null],
+  ] as const satisfies readonly (readonly [
+    CallName,
+    ErrnoName,
+    (kernel: Kernel) => unknown,
+    unknown,
+  ])[])(
+    'of %s with %s are the answer that it is on Linux, and are not made',
+    (method, errno, use, wanted) => {
+      const memory = new MemoryKernel({ configuration: 'CONFIG_HZ=100' });
+      const faulty = withFaults(memory);
+      faulty.failCall(1, errno, method);
+      expect(use(faulty.kernel)).toBe(wanted);
+      expect(memory.paths()).toEqual([]);
+      const [call] = faulty.calls;
+      expect([call!.method, call!.fault]).toEqual([method, errno]);
+      expect(use(faulty.kernel)).not.toBe(undefined);
+      expect(faulty.calls.at(-1)!.fault).toBe(undefined);
+    },
+  );
+
+  it('are errors for every other errno, also of what the kernel says of itself', () => {
+    const faulty = withFaults(new MemoryKernel());
+    using map = HashMap.create({ ...U32, kernel: faulty.kernel });
+    faulty.failCall(1, 'EPERM', 'lookup');
+    expect(() => map.get(1)).toThrow('EPERM');
+    faulty.failCall(1, 'EPERM', 'lookupBatch');
+    expect(() => map.snapshot()).toThrow('EPERM');
+    faulty.failCall(1, 'EACCES', 'symbolAddresses');
+    expect(() => faulty.kernel.symbolAddresses(new Set(['_text']))).toThrow(/open.*EACCES/);
+    faulty.failCall(1, 'EACCES', 'kernelBtf');
+    expect(() => faulty.kernel.kernelBtf()).toThrow('EACCES');
+    expect(faulty.calls.at(-2)!.arguments).toEqual([new Set(['_text'])]);
+    expect(faulty.print()).toContain('symbolAddresses(["_text"]) throws');
   });
 
   it('refuse what cannot be', () => {

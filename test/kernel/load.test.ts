@@ -16,6 +16,7 @@ import { BPF_MAP_TYPE } from '../../src/uapi/map-types.ts';
 import { fixturePath, openFixture } from '../support/fixtures.ts';
 import { describeKernel, pinDirectory } from '../support/kernel.ts';
 import { describeKernels } from '../support/kernels.ts';
+import { PARTS } from '../support/older-kernel.ts';
 import { hasProgram, output } from '../support/programs.ts';
 
 const u32 = (...values: number[]) => new Uint8Array(Uint32Array.from(values).buffer);
@@ -245,8 +246,8 @@ describeKernels('BTF for older kernels', (place) => {
       'data/ksyms',
     ]) {
       const object = openFixture(name);
-      const fd = kernel.loadBtf(encodeForKernel(object, object.btf!, 'linux-5.2'));
-      const blob = Btf.parse(encodeForKernel(object, object.btf!, 'linux-5.2'));
+      const fd = kernel.loadBtf(encodeForKernel(object, object.btf!, new Set(PARTS)));
+      const blob = Btf.parse(encodeForKernel(object, object.btf!, new Set(PARTS)));
       for (const map of object.maps.values()) {
         for (const typeId of [map.keyTypeId, map.valueTypeId]) {
           if (typeId !== 0) {

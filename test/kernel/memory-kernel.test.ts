@@ -7,6 +7,7 @@ import { load } from '../../src/loader/load.ts';
 import { ArrayMap } from '../../src/maps/array-map.ts';
 import { HashMap } from '../../src/maps/hash-map.ts';
 import { MappedArray } from '../../src/maps/mapped-array.ts';
+import { PerfEventArray } from '../../src/maps/perf-event-array.ts';
 import { ProgramArray } from '../../src/maps/program-array.ts';
 import { RawMap } from '../../src/maps/raw-map.ts';
 import { RingBuffer } from '../../src/maps/ring-buffer.ts';
@@ -91,6 +92,33 @@ describe('the end of a process', () => {
   });
 });
 
+describe('a process that has ended', () => {
+  it('makes no more calls: each of them says so', () => {
+    const kernel = new MemoryKernel();
+    const other = kernel.process();
+    const map = HashMap.create({ ...U32, kernel: other });
+    map.set(1, 1);
+    other.exit();
+    for (const call of [
+      () => map.get(1),
+      () => HashMap.create({ ...U32, kernel: other }),
+      () => other.openPinnedMap('/sys/fs/bpf/map', 'read-write'),
+      () => other.openPinnedProgram('/sys/fs/bpf/map'),
+      () => other.nextMapId(0),
+      () => other.nextBtfId(0),
+      () => other.makeDirectory('/sys/fs/bpf/new'),
+      () => other.unpin('/sys/fs/bpf/map'),
+      () => other.createProgram(XDP),
+    ]) {
+      expect(call).toThrow(/ESRCH \(it has ended by exit/);
+    }
+    // What closes things goes on, as handles are closed behind it.
+    map.close();
+    other.exit();
+    expect([other.openDescriptors(), kernel.paths(), kernel.mapIds()]).toEqual([[], [], []]);
+  });
+});
+
 describe('walks', () => {
   it('miss nothing that was there all along, whatever else comes and goes', () => {
     const kernel = new MemoryKernel();
@@ -153,6 +181,27 @@ describe('privileges', () => {
     expect(() => other.openOutputEvent(99, 1)).toThrow('EINVAL');
   });
 
+  it.each([
+    // On Linux 6.18, as nobody: setpriv --reuid=65534 --regid=65534 --clear-groups --bounding-set=-all
+    ['a hash', {}, 'EPERM'],
+    ['a hash without keys', { keySize: 0 }, 'EINVAL'],
+    ['a flag that there is not', { flags: 0x80_0000 }, 'EINVAL'],
+    ['a type that there is not', { type: 200 }, 'EINVAL'],
+    ['a name that is none', { name: 'a b' }, 'EPERM'],
+    ['a map of maps without a template', { type: 12 }, 'EPERM'],
+    ['a value that is too large for a CPU', { type: 6, valueSize: 40_000 }, 'E2BIG'],
+    ['an LRU map without memory of its own', { type: 9, flags: 1 }, 'ENOTSUPP'],
+    ['types that are not there', { btf: { fd: 99, keyTypeId: 1, valueTypeId: 1 } }, 'EPERM'],
+    ['a trie with flags that it lacks', { type: 11, keySize: 8 }, 'EPERM'],
+    ['a ring with keys', { type: 27 }, 'EPERM'],
+    ['a filter with keys', { type: 30 }, 'EPERM'],
+  ])('are asked for after the attributes of a map: %s', (_, attributes, errno) => {
+    const kernel = new MemoryKernel({ capabilities: [] });
+    const hash = { type: 1, keySize: 4, valueSize: 4, maxEntries: 4, flags: 0, name: 'm' };
+    const rest = { numaNode: 0, mapExtra: 0n, innerMapFd: null, btf: null };
+    expect(() => kernel.createMap({ ...hash, ...rest, ...attributes })).toThrow(errno);
+  });
+
   it('without CAP_BPF refuse to create, and leave pins to be used', () => {
     const owner = new MemoryKernel();
     using map = HashMap.create({ ...U32, kernel: owner });
@@ -186,6 +235,68 @@ describe('what programs do', () => {
     using map = HashMap.create({ ...U32, flags: 0x80, kernel });
     const four = new Uint8Array(4);
     expect(() => kernel.updateAsProgram(map, four, four)).toThrow('EACCES');
+  });
+
+  it('takes a lock where values have one, and only there', () => {
+    const kernel = new MemoryKernel();
+    using map = HashMap.create({ ...U32, kernel });
+    const four = new Uint8Array(4);
+    expect(() => kernel.updateAsProgram(map, four, four, 4)).toThrow('EINVAL');
+    expect(() => kernel.updateAsProgram(map, four, four, 0x8000_0000)).toThrow('EINVAL');
+    using locked = load(openFixture('maps/special-fields'), { kernel, programs: false });
+    const [, withLock] = [...locked.maps].find(([, each]) => accepts(each))!;
+    function accepts(each: RawMap): boolean {
+      const { keySize, valueSize } = each.info();
+      const [key, value] = [new Uint8Array(keySize), new Uint8Array(valueSize)];
+      try {
+        kernel.updateAsProgram(each, key, value, 4);
+        return true;
+      } catch {
+        return false;
+      }
+    }
+    expect(withLock.info().valueSize).toBeGreaterThan(4);
+  });
+
+  it('looks up and deletes, also in frozen maps', () => {
+    const kernel = new MemoryKernel();
+    using map = HashMap.create({ ...U32, kernel });
+    map.set(1, 7).freeze();
+    const [one, two] = [Uint8Array.of(1, 0, 0, 0), Uint8Array.of(2, 0, 0, 0)];
+    expect(kernel.lookupAsProgram(map, one)).toEqual(Uint8Array.of(7, 0, 0, 0));
+    expect(kernel.lookupAsProgram(map, two)).toBeNull();
+    expect(() => map.delete(1)).toThrow('EPERM');
+    expect(kernel.deleteAsProgram(map, one)).toBe(true);
+    expect(kernel.deleteAsProgram(map, one)).toBe(false);
+    using array = ArrayMap.create({ value: u32, maxEntries: 1, kernel });
+    expect(() => kernel.deleteAsProgram(array, new Uint8Array(4))).toThrow('EINVAL');
+    using hidden = HashMap.create({ ...U32, flags: 0x100, kernel });
+    expect(() => kernel.lookupAsProgram(hidden, one)).toThrow('EACCES');
+  });
+
+  it('keeps an entry of an LRU map that it looks up, as lookups from user space do not', () => {
+    const kernel = new MemoryKernel();
+    using map = HashMap.create({ key: u32, value: u32, maxEntries: 2, lru: true, kernel });
+    map.set(1, 1).set(2, 2);
+    kernel.lookupAsProgram(map, Uint8Array.of(1, 0, 0, 0));
+    map.get(2);
+    map.set(3, 3);
+    expect([...map.keys()].sort()).toEqual([1, 3]);
+  });
+
+  it('loses records without room, of which the last byte of a ring is none', () => {
+    // On Linux 6.18, a program that outputs 4 bytes to a ring of one page until it is full: 255.
+    const kernel = new MemoryKernel();
+    using events = PerfEventArray.create({ value: u32, bytesPerCpu: 4096, kernel }).start();
+    const record = new Uint8Array(4);
+    let written = 0;
+    while (kernel.outputEvent(events, 0, record)) {
+      written += 1;
+    }
+    expect(written).toBe(255);
+    expect(kernel.outputEvent(events, 0, record)).toBe(false);
+    expect(() => kernel.outputEvent(events, 0, new Uint8Array(65_536))).toThrow(RangeError);
+    expect(() => kernel.outputEvent(events, 0, new Uint8Array(65_517))).toThrow('65516');
   });
 
   it('takes handles of its own process only', () => {

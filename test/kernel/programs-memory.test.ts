@@ -4,11 +4,15 @@ import { describe, expect, it } from 'vitest';
 import { withFaults } from '../../src/kernel/faults.ts';
 import { SymbolFinder, versionCode } from '../../src/kernel/linux-system.ts';
 import { MemoryKernel } from '../../src/kernel/memory/memory-kernel.ts';
+import type { TestRunFunction } from '../../src/kernel/memory/test-run.ts';
 import { explainLoad, programCapabilities } from '../../src/kernel/program-hints.ts';
 import { replay } from '../../src/kernel/replay.ts';
+import { load } from '../../src/loader/load.ts';
+import { ObjectFile } from '../../src/loader/object-file.ts';
 import { BPF_ATTACH_TYPE } from '../../src/uapi/attach-types.ts';
 import { ERRNO } from '../../src/uapi/errno.ts';
 import { BPF_PROG_TYPE } from '../../src/uapi/program-types.ts';
+import { fixturePath } from '../support/fixtures.ts';
 import {
   createMap,
   EXIT,
@@ -31,15 +35,15 @@ describe('a program of the in-process kernel', () => {
       data: Uint8Array.of(9, ...(data ?? [])),
       durationNanoseconds: 12,
     }));
-    const dataOut = new Uint8Array(4);
-    const data = Uint8Array.of(1, 2);
+    const dataOut = new Uint8Array(16);
+    const data = new Uint8Array(14).fill(1);
     expect(kernel.runProgram(fd, requestOf({ data, dataOut }))).toEqual({
       returnValue: 0xffff_ffff,
       durationNanoseconds: 12,
-      dataBytes: 3,
+      dataBytes: 15,
       contextBytes: 0,
     });
-    expect([...dataOut]).toEqual([9, 1, 2, 0]);
+    expect([...dataOut]).toEqual([9, ...data, 0]);
     const short = new Uint8Array(2);
     expect(() => kernel.runProgram(fd, requestOf({ data, dataOut: short }))).toThrow('ENOSPC');
   });
@@ -49,7 +53,8 @@ describe('a program of the in-process kernel', () => {
     const [one, two] = [loadProgram(kernel, PASS), loadProgram(kernel, PASS)];
     kernel.onTestRun('entry', () => ({ returnValue: 1 }));
     kernel.onTestRun(kernel.programInfo(two).id, () => ({ returnValue: 2 }));
-    const run = (fd: number) => kernel.runProgram(fd, requestOf({})).returnValue;
+    const run = (fd: number) =>
+      kernel.runProgram(fd, requestOf({ data: new Uint8Array(14) })).returnValue;
     expect([run(one), run(two)]).toEqual([1, 2]);
   });
 
@@ -61,6 +66,28 @@ describe('a program of the in-process kernel', () => {
     const context = new Uint8Array(2);
     kernel.runProgram(fd, requestOf({ context }));
     expect([...context]).toEqual([5, 6]);
+  });
+
+  it.each([
+    ['is asynchronous', async () => ({ returnValue: 1 })],
+    ['returnValue is an integer', () => undefined],
+    ['returnValue is an integer', () => ({ returnValue: '1' })],
+    ['returnValue is an integer', () => ({})],
+    ['data that is a Uint8Array', () => ({ returnValue: 1, data: [1] })],
+  ])('answers at once, and with a number: else the error says that it %s', (text, run) => {
+    const kernel = new MemoryKernel();
+    const fd = loadProgram(kernel, PASS);
+    kernel.onTestRun('entry', run as unknown as TestRunFunction);
+    const request = requestOf({ data: new Uint8Array(14) });
+    expect(() => kernel.runProgram(fd, request)).toThrow(TypeError);
+    expect(() => kernel.runProgram(fd, request)).toThrow(text);
+  });
+
+  it('says through its handle, too, that a test has to say what it does', () => {
+    const kernel = new MemoryKernel();
+    using app = load(ObjectFile.open(fixturePath('run/packets.bpf.o')), { kernel });
+    const data = new Uint8Array(64);
+    expect(() => app.program('answer').run({ data })).toThrow(/no test has said .*onTestRun/);
   });
 
   it('cannot be run until a test says so, which the error tells', () => {

@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { release } from 'node:os';
 import { expect, it } from 'vitest';
+import { loadNative } from '../../src/kernel/native.ts';
 import { type LoadedObject, load } from '../../src/loader/load.ts';
 import { ObjectFile } from '../../src/loader/object-file.ts';
 import type { LoadOptions } from '../../src/loader/options.ts';
@@ -171,5 +172,15 @@ describeKernel('globals in an arena', () => {
     expect(words).toContain(6);
     using again = app.map('arena', Arena);
     expect(again.bytes.buffer).toBe(arena.bytes.buffer);
+  });
+
+  it('are at the address that the object gives the arena, so that pointers to them are the same', () => {
+    using app = loadRun('arena-address');
+    const arena = app.map('arena', Arena);
+    expect(app.program('touch').run().returnValue).toBe(6);
+    expect(arena.view(0, 4).getUint32(0, true)).toBe(6);
+    expect(loadNative().address(arena.bytes.buffer)).toBe(2 ** 44);
+    // Two cannot be at one address.
+    expect(() => loadRun('arena-address')).toThrow(/mmap .* EEXIST/);
   });
 });

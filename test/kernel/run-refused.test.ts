@@ -38,6 +38,16 @@ describeKernel('a program that the verifier refuses', () => {
     expect(error.text).toMatch(/^processed \d+ insns/m);
   });
 
+  it.each<[string, LoadOptions]>([
+    ['onVerifierLog', { onVerifierLog: () => {} }],
+    ['the level of statistics', { logLevel: 4 }],
+  ])('has the place of the reason also with %s', (_, options) => {
+    const error = refusal('beyond_end', options);
+    expect(error.message).toMatch(/invalid access to packet/);
+    expect(error.message).toMatch(/refused\.bpf\.c:\d+ "return data\[14\];"/);
+    expect(error.log.place).toEqual(refusal('beyond_end').log.place);
+  });
+
   it('is told why its CO-RE relocation has no answer, if that code is reached', () => {
     const error = refusal('unguarded_field');
     expect(error.log.cause).toMatch(

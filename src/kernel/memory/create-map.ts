@@ -9,7 +9,7 @@ import { BPF_MAP_TYPE, mapTypeName } from '../../uapi/map-types.ts';
 import { checkMapNumbers, shortName } from '../check-numbers.ts';
 import type { MapAttributes } from '../kernel.ts';
 import { refused } from '../refused.ts';
-import { checkAttributes, checkName, hasMapType, roomOf } from './create-rules.ts';
+import { checkAllocation, checkAttributes, checkName, hasMapType, roomOf } from './create-rules.ts';
 import { isStream, type OpenFile } from './descriptors.ts';
 import { innerMetaOf } from './inner-meta.ts';
 import type { Machine } from './machine.ts';
@@ -40,6 +40,10 @@ export function createMap(attributes: MapAttributes, context: CreateContext): Ma
   const map = { ...attributes, name, flags: attributes.flags >>> 0 };
   const refuse: Refuse = (errno, hint) =>
     refused('BPF_MAP_CREATE', errno, `map "${attributes.name}"`, hint);
+  const early = checkAttributes(map, pageSize);
+  if (early < 0) {
+    throw refuse(-early);
+  }
   if (!context.mayCreate) {
     throw refuse(ERRNO.EPERM);
   }
@@ -47,9 +51,9 @@ export function createMap(attributes: MapAttributes, context: CreateContext): Ma
     const hint = `the in-process kernel has no maps of type ${mapTypeName(map.type)}`;
     throw refuse(ERRNO.EINVAL, hint);
   }
-  const early = checkAttributes(map, pageSize);
-  if (early < 0) {
-    throw refuse(-early);
+  const allocation = checkAllocation(map, pageSize);
+  if (allocation < 0) {
+    throw refuse(-allocation);
   }
   const inner = innerMeta(map, context, refuse);
   const late = checkName(name);

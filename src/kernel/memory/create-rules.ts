@@ -6,7 +6,7 @@
 import { alignUp } from '../../bytes/align.ts';
 import { ERRNO } from '../../uapi/errno.ts';
 import { BPF_F } from '../../uapi/map-flags.ts';
-import { BPF_MAP_TYPE } from '../../uapi/map-types.ts';
+import { BPF_MAP_TYPE, mapTypeName, mapTypeNumber } from '../../uapi/map-types.ts';
 import type { MapAttributes, PinAccess } from '../kernel.ts';
 
 /** `KMALLOC_MAX_SIZE` with pages of 4 KiB. */
@@ -72,11 +72,11 @@ const HASH_CHECK: Check = (map) => {
   if (map.keySize + map.valueSize >= LARGEST_ALLOCATION - HASH_ELEMENT_BYTES) {
     return -ERRNO.E2BIG;
   }
-  if (perCpu && alignUp(map.valueSize, 8) > LARGEST_PER_CPU) {
-    return -ERRNO.E2BIG;
-  }
-  return map.maxEntries > MOST_BUCKETS ? -ERRNO.E2BIG : 0;
+  return perCpu && alignUp(map.valueSize, 8) > LARGEST_PER_CPU ? -ERRNO.E2BIG : 0;
 };
+
+/** `htab_map_alloc`. */
+const HASH_ALLOCATION: Check = (map) => (map.maxEntries > MOST_BUCKETS ? -ERRNO.E2BIG : 0);
 
 const ARRAY_CHECK: Check = (map) => {
   const perCpu = PER_CPU_TYPES.has(map.type);
@@ -113,7 +113,7 @@ const SLOTS_CHECK: Check = (map, pageSize) => {
 const HASH_OF_MAPS_CHECK: Check = (map, pageSize) =>
   map.valueSize !== 4 ? -ERRNO.EINVAL : HASH_CHECK(map, pageSize);
 
-const TRIE_CHECK: Check = (map) =>
+const TRIE_ALLOCATION: Check = (map) =>
   map.maxEntries === 0 ||
   (map.flags & BPF_F.NO_PREALLOC) === 0 ||
   !flagsAllowed(map, TRIE_FLAGS) ||
@@ -136,20 +136,18 @@ const QUEUE_CHECK: Check = (map) => {
   return map.valueSize > LARGEST_ALLOCATION ? -ERRNO.E2BIG : 0;
 };
 
-const BLOOM_CHECK: Check = (map) => {
-  if (
-    map.keySize !== 0 ||
-    map.valueSize === 0 ||
-    map.maxEntries === 0 ||
-    !flagsAllowed(map, BLOOM_FLAGS) ||
-    map.mapExtra > 15n
-  ) {
-    return -ERRNO.EINVAL;
-  }
-  return map.valueSize > LARGEST_ALLOCATION ? -ERRNO.E2BIG : 0;
-};
+const BLOOM_CHECK: Check = (map) => (map.valueSize > LARGEST_ALLOCATION ? -ERRNO.E2BIG : 0);
 
-const RING_CHECK: Check = (map, pageSize) =>
+const BLOOM_ALLOCATION: Check = (map) =>
+  map.keySize !== 0 ||
+  map.valueSize === 0 ||
+  map.maxEntries === 0 ||
+  !flagsAllowed(map, BLOOM_FLAGS) ||
+  map.mapExtra > 15n
+    ? -ERRNO.EINVAL
+    : 0;
+
+const RING_ALLOCATION: Check = (map, pageSize) =>
   (map.flags & ~RING_FLAGS) !== 0 ||
   map.keySize !== 0 ||
   map.valueSize !== 0 ||
@@ -159,6 +157,9 @@ const RING_CHECK: Check = (map, pageSize) =>
     ? -ERRNO.EINVAL
     : 0;
 
+const NO_CHECK: Check = () => 0;
+
+/** `map_alloc_check` of each type, whoever asks. */
 const CHECKS: ReadonlyMap<number, Check> = new Map([
   [BPF_MAP_TYPE.HASH, HASH_CHECK],
   [BPF_MAP_TYPE.LRU_HASH, HASH_CHECK],
@@ -170,12 +171,25 @@ const CHECKS: ReadonlyMap<number, Check> = new Map([
   [BPF_MAP_TYPE.PERF_EVENT_ARRAY, SLOTS_CHECK],
   [BPF_MAP_TYPE.ARRAY_OF_MAPS, SLOTS_CHECK],
   [BPF_MAP_TYPE.HASH_OF_MAPS, HASH_OF_MAPS_CHECK],
-  [BPF_MAP_TYPE.LPM_TRIE, TRIE_CHECK],
+  [BPF_MAP_TYPE.LPM_TRIE, NO_CHECK],
   [BPF_MAP_TYPE.QUEUE, QUEUE_CHECK],
   [BPF_MAP_TYPE.STACK, QUEUE_CHECK],
   [BPF_MAP_TYPE.BLOOM_FILTER, BLOOM_CHECK],
-  [BPF_MAP_TYPE.RINGBUF, RING_CHECK],
-  [BPF_MAP_TYPE.USER_RINGBUF, RING_CHECK],
+  [BPF_MAP_TYPE.RINGBUF, NO_CHECK],
+  [BPF_MAP_TYPE.USER_RINGBUF, NO_CHECK],
+]);
+
+/** What `map_alloc` checks itself, of those who may make maps. */
+const ALLOCATIONS: ReadonlyMap<number, Check> = new Map([
+  [BPF_MAP_TYPE.HASH, HASH_ALLOCATION],
+  [BPF_MAP_TYPE.LRU_HASH, HASH_ALLOCATION],
+  [BPF_MAP_TYPE.PERCPU_HASH, HASH_ALLOCATION],
+  [BPF_MAP_TYPE.LRU_PERCPU_HASH, HASH_ALLOCATION],
+  [BPF_MAP_TYPE.HASH_OF_MAPS, HASH_ALLOCATION],
+  [BPF_MAP_TYPE.LPM_TRIE, TRIE_ALLOCATION],
+  [BPF_MAP_TYPE.BLOOM_FILTER, BLOOM_ALLOCATION],
+  [BPF_MAP_TYPE.RINGBUF, RING_ALLOCATION],
+  [BPF_MAP_TYPE.USER_RINGBUF, RING_ALLOCATION],
 ]);
 
 /** Whether the in-process kernel has maps of a type. */
@@ -183,24 +197,32 @@ export function hasMapType(type: number): boolean {
   return CHECKS.has(type);
 }
 
-/** Why a map cannot be created, as far as its numbers tell: 0 if it can. */
+/** Why a map cannot be created, whoever asks for it: 0 if its numbers are not in the way. */
 export function checkAttributes(map: MapAttributes, pageSize: number): number {
   if (map.btf !== null && map.btf.keyTypeId !== 0 && map.btf.valueTypeId === 0) {
     return -ERRNO.EINVAL;
   }
-  // Only struct_ops maps have it, which are not there.
-  if (map.kernelValueType !== undefined) {
+  // Only struct_ops maps have it.
+  if (map.kernelValueType !== undefined && map.type !== BPF_MAP_TYPE.STRUCT_OPS) {
     return -ERRNO.EINVAL;
   }
-  if (map.mapExtra !== 0n && map.type !== BPF_MAP_TYPE.BLOOM_FILTER) {
+  const hasExtra: readonly number[] = [BPF_MAP_TYPE.BLOOM_FILTER, BPF_MAP_TYPE.ARENA];
+  if (map.mapExtra !== 0n && !hasExtra.includes(map.type)) {
     return -ERRNO.EINVAL;
   }
   const both = BPF_F.RDONLY | BPF_F.WRONLY;
   if ((map.flags & both) === both || (hasNode(map) && map.numaNode !== 0)) {
     return -ERRNO.EINVAL;
   }
-  const check = CHECKS.get(map.type);
-  return check === undefined ? -ERRNO.EINVAL : check(map, pageSize);
+  if (mapTypeNumber(mapTypeName(map.type)) === undefined) {
+    return -ERRNO.EINVAL;
+  }
+  return CHECKS.get(map.type)?.(map, pageSize) ?? 0;
+}
+
+/** Why a map cannot be created by somebody who may create maps: 0 if it can. */
+export function checkAllocation(map: MapAttributes, pageSize: number): number {
+  return ALLOCATIONS.get(map.type)?.(map, pageSize) ?? 0;
 }
 
 /** `bpf_obj_name_cpy`, with the NUL that the kernel's front adds. */

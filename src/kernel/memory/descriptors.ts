@@ -1,6 +1,8 @@
 /** The file descriptors of a process of the in-process kernel, and the files behind them. */
 
+import { ERRNO } from '../../uapi/errno.ts';
 import type { PinAccess } from '../kernel.ts';
+import { refused } from '../refused.ts';
 import type { KernelObject } from './objects.ts';
 
 /**
@@ -42,10 +44,24 @@ export function isStream(fd: number): boolean {
 /** Open files by the lowest number that is free, as Linux gives them out. */
 export class Descriptors {
   readonly #open: (OpenFile | undefined)[] = [];
+  #ended = false;
 
   /** Numbers in use, ascending. */
   numbers(): number[] {
     return this.#open.flatMap((open, index) => (open === undefined ? [] : [index + FIRST]));
+  }
+
+  /** The process has ended: it can have no more, and nothing is asked of those that it had. */
+  end(): void {
+    this.#ended = true;
+  }
+
+  /** @throws SyscallError `ESRCH` if the process has ended */
+  checkAlive(): void {
+    if (this.#ended) {
+      const hint = 'it has ended by exit(); kernel.process() makes another one';
+      throw refused('a call', ERRNO.ESRCH, 'process of the in-process kernel', hint);
+    }
   }
 
   /** A descriptor for an object, which it holds. */
@@ -55,6 +71,7 @@ export class Descriptors {
 
   /** A descriptor for a file that may have others. */
   share(file: OpenFile): number {
+    this.checkAlive();
     file.hold();
     const free = this.#open.indexOf(undefined);
     const index = free === -1 ? this.#open.length : free;
@@ -63,6 +80,7 @@ export class Descriptors {
   }
 
   get(fd: number): OpenFile | undefined {
+    this.checkAlive();
     return this.#open[fd - FIRST];
   }
 

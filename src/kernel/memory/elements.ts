@@ -82,7 +82,7 @@ export class MemoryElements {
     const open = this.#element(fd, key, value);
     checkWritable(open.map, open.access, command, fd);
     this.#checkLock(open.map, flags, command, fd);
-    this.#checked(this.#store(open, key ?? NO_KEY, value, flags & ~LOCK), command, fd);
+    this.#checked(this.#store(open, key ?? NO_KEY, value, (flags & ~LOCK) >>> 0), command, fd);
   }
 
   delete(fd: number, key: Uint8Array): boolean {

@@ -40,7 +40,7 @@ export class HashStore extends Store {
   /** Every place before this one is of an entry that was removed. */
   #first = 0;
   #nextNumber = 0;
-  /** Of LRU maps: names by their last update, the oldest first. Walks know nothing of it. */
+  /** Of LRU maps: names by their last use (an update, or a program's lookup), the oldest first. Walks know nothing of it. */
   readonly #recent = new Set<string>();
 
   constructor(options: HashOptions) {
@@ -62,6 +62,14 @@ export class HashStore extends Store {
     }
     value.set(entry.value);
     return 0;
+  }
+
+  override lookupByProgram(key: Uint8Array, value: Uint8Array): number {
+    const result = this.lookup(key, value);
+    if (result === 0) {
+      this.#touch(nameOf(key));
+    }
+    return result;
   }
 
   override update(key: Uint8Array, value: Uint8Array, flags: number): number {

@@ -7,7 +7,7 @@ import type { SyscallError } from '../../errors.ts';
 import { Instructions, LOAD_IMM64 } from '../../obj/instructions/instructions.ts';
 import { ERRNO } from '../../uapi/errno.ts';
 import { BPF_MAP_TYPE } from '../../uapi/map-types.ts';
-import { BPF_CLASS, BPF_PSEUDO } from '../../uapi/opcodes.ts';
+import { BPF_PSEUDO } from '../../uapi/opcodes.ts';
 import { BPF_PROG_TYPE, programTypeName } from '../../uapi/program-types.ts';
 import { shortName } from '../check-numbers.ts';
 import { checkProgram } from '../check-program.ts';
@@ -16,6 +16,7 @@ import { explainLoad, type ProgramCapability, programCapabilities } from '../pro
 import { refused } from '../refused.ts';
 import { checkName } from './create-rules.ts';
 import type { OpenFile } from './descriptors.ts';
+import { checkInstructions, checkKnown } from './instruction-form.ts';
 import { BtfObject, MapObject } from './objects.ts';
 import { checkAttach, expectedAttachType, refusalOfTarget } from './program-attach-rules.ts';
 import {
@@ -78,7 +79,7 @@ export function loadProgram(
   const late =
     typeof target === 'number'
       ? target
-      : checkAttach(attributes, target.kind) || checkKnown(attributes);
+      : checkAttach(attributes, target.kind) || checkType(attributes);
   if (late < 0 || typeof target === 'number') {
     throw refuse(-late);
   }
@@ -111,7 +112,7 @@ function earlyRefusal(attributes: ProgramAttributes, context: LoadContext): numb
   return rest.every((capability) => context.may(capability)) ? 0 : -ERRNO.EPERM;
 }
 
-function checkKnown({ type, name }: ProgramAttributes): number {
+function checkType({ type, name }: ProgramAttributes): number {
   const isKnown = type > BPF_PROG_TYPE.UNSPEC && !programTypeName(type).startsWith('type_');
   return isKnown ? checkName(name) : -ERRNO.EINVAL;
 }
@@ -186,7 +187,8 @@ class Verification {
       return refusal;
     }
     const tag = tagOf(this.#instructions);
-    const wrong = this.#resolveMaps() ?? this.#checkTarget(target);
+    const wrong =
+      this.#resolveMaps() ?? this.#checkTarget(target) ?? checkInstructions(this.#instructions);
     if (wrong !== null) {
       return wrong;
     }
@@ -240,13 +242,12 @@ class Verification {
     const code = this.#instructions;
     for (let slot = 0; slot < code.length; slot += code.slots(slot)) {
       const opcode = code.opcode(slot);
-      if (opcode === LOAD_IMM64) {
-        const refusal = checkWide(code, slot) ?? this.#resolveLoad(slot);
-        if (refusal !== null) {
-          return refusal;
-        }
-      } else if (opcode === 0 || ((opcode & 7) === BPF_CLASS.LD && (opcode & 0xe0) === 0)) {
-        return invalid(`unknown opcode ${opcode.toString(16).padStart(2, '0')}`);
+      const refusal =
+        opcode === LOAD_IMM64
+          ? (checkWide(code, slot) ?? this.#resolveLoad(slot))
+          : checkKnown(code, slot);
+      if (refusal !== null) {
+        return refusal;
       }
     }
     return null;

@@ -7,7 +7,6 @@
  */
 
 import { ERRNO } from '../../uapi/errno.ts';
-import { BPF_F } from '../../uapi/map-flags.ts';
 import { BPF_MAP_TYPE, mapTypeName } from '../../uapi/map-types.ts';
 import { checkRoom, checkView } from '../check-room.ts';
 import type {
@@ -22,19 +21,20 @@ import type {
   Watch,
 } from '../kernel.ts';
 import { refused } from '../refused.ts';
+import { deleteAsProgram, lookupAsProgram, updateAsProgram } from './as-program.ts';
 import { parseTypes } from './btf-table.ts';
 import { createMap } from './create-map.ts';
 import { accessOf, movedBytes } from './create-rules.ts';
 import { Descriptors, describeMap, isStream } from './descriptors.ts';
 import { checkWritable, MemoryElements, type OpenMap } from './elements.ts';
-import { checkPath, fileResult, parentOf } from './file-system.ts';
+import { type BpfFileSystem, checkPath, fileResult, parentOf } from './file-system.ts';
 import { type Capability, type Machine, type MachineOptions, newMachine } from './machine.ts';
 import { MemoryPrograms } from './memory-programs.ts';
 import { MapObject } from './objects.ts';
 import { PerfEventObject } from './perf-event.ts';
 import { RingStore } from './ring-store.ts';
 import { alwaysReady } from './signal.ts';
-import { EventStore, ObjectStore } from './slot-stores.ts';
+import { EventStore } from './slot-stores.ts';
 import { MemoryWatch } from './watch.ts';
 
 export type { Capability };
@@ -155,11 +155,14 @@ export class MemoryKernel extends MemoryPrograms implements Kernel {
 
   /**
    * Does what `bpf_perf_event_output` does in a program on a CPU. Without room the record is lost,
-   * and counted.
+   * and counted; programs do not hear of it.
    *
+   * @returns false if it is lost
    * @throws SyscallError `ENOENT` if nobody listens for that CPU
+   * @throws RangeError for 64 KiB and more, which no record has room for
    */
-  outputEvent(map: MapLike, cpu: number, record: Uint8Array): void {
+  outputEvent(map: MapLike, cpu: number, record: Uint8Array): boolean {
+    checkView(record, 'the record');
     const { store, what } = this.#asked(map);
     if (!(store instanceof EventStore)) {
       throw new TypeError(`the ${what} is no perf event array`);
@@ -168,37 +171,43 @@ export class MemoryKernel extends MemoryPrograms implements Kernel {
     if (event === undefined) {
       throw refused('bpf_perf_event_output', ERRNO.ENOENT, `CPU ${cpu} of the ${what}`);
     }
-    event.output(record);
+    return event.output(record);
   }
 
   /**
    * Does what `bpf_map_update_elem` does in a program, which a frozen map does not refuse.
    *
    * @param value all CPUs' values, one behind the other, in per-CPU maps
+   * @param flags `BPF_ANY`, `BPF_NOEXIST`, `BPF_EXIST`; `BPF_F_LOCK` where values have a lock
    * @throws SyscallError as the helper answers; `EACCES` where programs may only read
    */
   updateAsProgram(map: MapLike, key: Uint8Array, value: Uint8Array, flags = 0): void {
-    const { map: object, what } = this.#asked(map);
-    const command = 'bpf_map_update_elem';
-    if ((object.flags & BPF_F.RDONLY_PROG) !== 0) {
-      throw refused(command, ERRNO.EACCES, what, 'programs may only read it');
-    }
-    if (object.store instanceof ObjectStore || object.store instanceof EventStore) {
-      throw refused(command, ERRNO.EINVAL, what, 'programs cannot put objects into maps');
-    }
-    checkRoom(key, object.attributes.keySize, 'the key');
-    checkRoom(value, movedBytes(object.attributes, this.possibleCpus()), 'the value');
-    const { keySize } = object.attributes;
-    const bytes = movedBytes(object.attributes, this.possibleCpus());
-    const result = object.store.update(key.slice(0, keySize), value.slice(0, bytes), flags);
-    if (result < 0) {
-      throw refused(command, -result, what);
-    }
+    updateAsProgram(this.#asked(map), key, value, flags);
+  }
+
+  /**
+   * Does what `bpf_map_lookup_elem` does in a program: it makes the entry of an LRU map a used one.
+   *
+   * @returns a copy of the value, all CPUs' in per-CPU maps; null if there is no such entry
+   * @throws SyscallError `EACCES` where programs may only write
+   */
+  lookupAsProgram(map: MapLike, key: Uint8Array): Uint8Array | null {
+    return lookupAsProgram(this.#asked(map), key);
+  }
+
+  /**
+   * Does what `bpf_map_delete_elem` does in a program, which a frozen map does not refuse.
+   *
+   * @returns false if there is no such entry
+   * @throws SyscallError as the helper answers; `EACCES` where programs may only read
+   */
+  deleteAsProgram(map: MapLike, key: Uint8Array): boolean {
+    return deleteAsProgram(this.#asked(map), key);
   }
 
   /**
    * Ends the process: nobody waits any more, its mappings end, and its descriptors are closed, whatever
-   * their handles think of it.
+   * their handles think of it. Calls of it throw `ESRCH` from here on, but for those that close things.
    */
   exit(): void {
     for (const watch of this.#watches) {
@@ -211,6 +220,7 @@ export class MemoryKernel extends MemoryPrograms implements Kernel {
     for (const fd of this.openDescriptors()) {
       this.close(fd);
     }
+    this.#descriptors.end();
   }
 
   possibleCpus(): number {
@@ -441,7 +451,7 @@ export class MemoryKernel extends MemoryPrograms implements Kernel {
     if (open === undefined || open.object.kind === 'btf' || open.object.kind === 'event') {
       throw refused('BPF_OBJ_PIN', ERRNO.EINVAL, path);
     }
-    const result = this.#machine.files.pin(path, open.object);
+    const result = this.#files().pin(path, open.object);
     if (result < 0) {
       throw refused('BPF_OBJ_PIN', -result, path);
     }
@@ -452,7 +462,7 @@ export class MemoryKernel extends MemoryPrograms implements Kernel {
     if (!ACCESSES.includes(access)) {
       throw new TypeError(`access is "read-write", "read-only" or "write-only", not "${access}"`);
     }
-    const object = this.#machine.files.get(path);
+    const object = this.#files().get(path);
     if (typeof object === 'number') {
       throw refused('BPF_OBJ_GET', -object, path);
     }
@@ -463,7 +473,7 @@ export class MemoryKernel extends MemoryPrograms implements Kernel {
   }
 
   unpin(path: string): boolean {
-    const { files } = this.#machine;
+    const files = this.#files();
     const kind = this.fileSystem(parentOf(path));
     if (kind === 'missing') {
       return false;
@@ -476,7 +486,7 @@ export class MemoryKernel extends MemoryPrograms implements Kernel {
   }
 
   fileSystem(path: string): FileSystemKind {
-    const kind = this.#machine.files.kind(path);
+    const kind = this.#files().kind(path);
     if (typeof kind !== 'number') {
       return kind;
     }
@@ -484,16 +494,23 @@ export class MemoryKernel extends MemoryPrograms implements Kernel {
   }
 
   makeDirectory(path: string): boolean {
-    return fileResult('mkdir', path, this.#machine.files.makeDirectory(path), ERRNO.EEXIST);
+    return fileResult('mkdir', path, this.#files().makeDirectory(path), ERRNO.EEXIST);
   }
 
   removeDirectory(path: string): boolean {
-    const result = this.#machine.files.removeDirectory(path);
+    const result = this.#files().removeDirectory(path);
     return result === -ERRNO.ENOTEMPTY ? false : fileResult('rmdir', path, result, ERRNO.ENOENT);
+  }
+
+  /** The file system, for calls of a process that has not ended. */
+  #files(): BpfFileSystem {
+    this.#descriptors.checkAlive();
+    return this.#machine.files;
   }
 
   /** Capabilities imply each other as Linux has it: CAP_SYS_ADMIN is the others too. */
   #may(capability: Capability): boolean {
+    this.#descriptors.checkAlive();
     return this.#capabilities.has(capability) || this.#capabilities.has('CAP_SYS_ADMIN');
   }
 
@@ -512,7 +529,8 @@ export class MemoryKernel extends MemoryPrograms implements Kernel {
       throw new TypeError('the handle is of another kernel, or of another process of this one');
     }
     const { map: object } = this.#map(fd);
-    return { map: object, store: object.store, what: describeMap(fd) };
+    const cpus = this.possibleCpus();
+    return { map: object, store: object.store, what: describeMap(fd), cpus };
   }
 
   #ring(map: MapLike, type: number): RingStore {

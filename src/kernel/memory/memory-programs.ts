@@ -28,7 +28,8 @@ import type { Capability, Machine } from './machine.ts';
 import { BtfObject, type KernelObject } from './objects.ts';
 import { ProgramObject, SLEEPABLE, tagOf } from './program-object.ts';
 import { releaseVersion } from './system-options.ts';
-import type { TestRunFunction } from './test-run.ts';
+import { checkAnswer, type TestRunAnswer, type TestRunFunction } from './test-run.ts';
+import { flowKeys, LIVE_FRAMES, padded, type RunRules, runRules } from './test-run-rules.ts';
 
 /** `r0 = 0`, `exit`. */
 const NOTHING: readonly Instruction[] = [
@@ -90,7 +91,8 @@ export abstract class MemoryPrograms implements ProgramCalls {
 
   /**
    * Says what a program does when it is run (`BPF_PROG_TEST_RUN`); until then, `ENOTSUPP` is the answer.
-   * It is for all processes of this kernel, and for programs that are still to come.
+   * It is for all processes of this kernel, and for programs that are still to come. What the program is run
+   * on is checked as Linux does before.
    *
    * @param program its name, or its id, which goes before
    * @example
@@ -167,6 +169,7 @@ export abstract class MemoryPrograms implements ProgramCalls {
   openPinnedProgram(path: string): number {
     checkPath(path);
     const { machine, descriptors } = this.#process;
+    descriptors.checkAlive();
     const object = machine.files.get(path);
     if (typeof object === 'number') {
       throw refused('BPF_OBJ_GET', -object, path);
@@ -179,35 +182,36 @@ export abstract class MemoryPrograms implements ProgramCalls {
 
   runProgram(fd: number, request: TestRunRequest): TestRunOutcome {
     const program = this.#program(fd, TEST_RUN);
-    const { data, dataOut, context, contextOut } = request;
-    for (const buffer of [data, dataOut, context, contextOut]) {
+    for (const buffer of [request.data, request.dataOut, request.context, request.contextOut]) {
       checkRoom(buffer ?? new Uint8Array(), buffer?.length ?? 0, 'a buffer of a test run');
     }
     const refuse = (errno: number, hint?: string): SyscallError =>
       refused(TEST_RUN, errno, `program at file descriptor ${fd}`, hint);
-    const { testRuns } = this.#process.machine;
+    const { testRuns, options } = this.#process.machine;
+    const rules = runRules(program.type);
+    if (rules === undefined) {
+      throw refuse(ERRNO.ENOTSUPP);
+    }
     const run = testRuns.get(program.id) ?? testRuns.get(program.name);
     if (run === undefined) {
       const hint = 'no test has said what the program does: see onTestRun of the in-process kernel';
       throw refuse(ERRNO.ENOTSUPP, hint);
     }
-    const answer = run(request);
-    const packet = answer.data ?? data ?? new Uint8Array();
-    const left = answer.context ?? context ?? new Uint8Array();
+    const { expectedAttachType } = program.parts.attributes;
+    const refusal = rules.check(request, { ...options, expectedAttachType });
+    if (refusal < 0) {
+      throw refuse(-refusal);
+    }
+    const answer = checkAnswer(run(request), program.name);
     if (program.type === BPF_PROG_TYPE.SYSCALL) {
       // These have no room of their own for what they leave.
-      context?.set(left.subarray(0, context.length));
+      request.context?.set((answer.context ?? request.context).subarray(0, request.context.length));
     }
-    const fits = copyOut(packet, dataOut) && copyOut(left, contextOut);
-    if (!fits) {
+    const outcome = outcomeOf(rules, request, answer);
+    if (outcome === null) {
       throw refuse(ERRNO.ENOSPC);
     }
-    return {
-      returnValue: answer.returnValue >>> 0,
-      durationNanoseconds: answer.durationNanoseconds ?? 0,
-      dataBytes: packet.length,
-      contextBytes: contextOut === null ? 0 : left.length,
-    };
+    return outcome;
   }
 
   linkStructOps(mapFd: number): number {
@@ -257,7 +261,8 @@ export abstract class MemoryPrograms implements ProgramCalls {
 
   /** Capabilities imply each other as Linux has it: CAP_SYS_ADMIN is the others too. */
   #may(capability: Capability): boolean {
-    const { capabilities } = this.#process;
+    const { capabilities, descriptors } = this.#process;
+    descriptors.checkAlive();
     return capabilities.has(capability) || capabilities.has('CAP_SYS_ADMIN');
   }
 
@@ -319,6 +324,35 @@ export abstract class MemoryPrograms implements ProgramCalls {
 
 function idsOf(objects: ReadonlyMap<number, KernelObject>): number[] {
   return [...objects.keys()].sort((a, b) => a - b);
+}
+
+/** What the kernel makes of what a program left; null if that has no room. */
+function outcomeOf(
+  rules: RunRules,
+  request: TestRunRequest,
+  answer: TestRunAnswer,
+): TestRunOutcome | null {
+  const { data, dataOut, context, contextOut } = request;
+  const { contextBytes } = rules;
+  const isLive = (request.flags & LIVE_FRAMES) !== 0;
+  const packet = {
+    packet: answer.data ?? data ?? new Uint8Array(),
+    'flow keys': flowKeys(answer.data),
+    nothing: new Uint8Array(),
+  }[rules.gives];
+  const left = padded(answer.context ?? context ?? new Uint8Array(), contextBytes);
+  const wantsContext = contextBytes > 0 && contextOut !== null && contextOut.length > 0;
+  // Live frames go their way: nothing of them comes back.
+  const fits = isLive || (copyOut(packet, dataOut) && copyOut(left, contextOut));
+  if (!fits) {
+    return null;
+  }
+  return {
+    returnValue: isLive ? 0 : answer.returnValue >>> 0,
+    durationNanoseconds: answer.durationNanoseconds ?? 0,
+    dataBytes: isLive ? (dataOut?.length ?? 0) : packet.length,
+    contextBytes: wantsContext ? left.length : 0,
+  };
 }
 
 /** Copies what there is room for; whether that was all. Without a place there is nothing to copy. */

@@ -17,6 +17,9 @@ const HEADER_BYTES = 8;
 const RECORD_LOST = 2;
 const LOST_BYTES = 24;
 const RECORD_SAMPLE = 9;
+/** The size of a record is a number of 16 bits, and a multiple of 8. */
+const LARGEST_RECORD = 0xfff8;
+const LARGEST_DATA = LARGEST_RECORD - HEADER_BYTES - 4;
 
 /** The event of a CPU. It has no memory before it is mapped. */
 export class PerfEventObject extends KernelObject implements Watched {
@@ -41,10 +44,10 @@ export class PerfEventObject extends KernelObject implements Watched {
     this.#wakeupEvents = wakeupEvents;
   }
 
-  /** The memory of the event: a page, then a power of two of pages; null if it is not like that. */
+  /** The memory of the event: a page, then none or a power of two of pages; null if it is not like that. */
   mapped(length: number, pageSize: number): ArrayBuffer | null {
     const pages = (length - pageSize) / pageSize;
-    if (!Number.isInteger(pages) || pages < 1 || (pages & (pages - 1)) !== 0) {
+    if (!Number.isInteger(pages) || pages < 0 || (pages & (pages - 1)) !== 0) {
       return null;
     }
     if (this.#memory !== undefined) {
@@ -76,12 +79,23 @@ export class PerfEventObject extends KernelObject implements Watched {
     return isAnnounced;
   }
 
-  /** Writes a sample; if there is no room for it, it is counted as lost. */
-  output(data: Uint8Array): void {
+  /**
+   * Writes a sample; if there is no room for it, it is counted as lost.
+   *
+   * @returns false if it is lost
+   * @throws RangeError for one that no record has room for
+   */
+  output(data: Uint8Array): boolean {
     const body = alignUp(4 + data.length, 8);
+    if (HEADER_BYTES + body > LARGEST_RECORD) {
+      throw new RangeError(
+        `a record of a perf event has ${LARGEST_DATA} bytes at most, not ${data.length}`,
+      );
+    }
     if (!this.#hasRoom((this.#lost > 0 ? LOST_BYTES : 0) + HEADER_BYTES + body)) {
-      this.#lost += 1;
-      return;
+      // Without a page for data, nothing is written, and nothing counted (`rb->paused`).
+      this.#lost += this.#dataBytes() > 0 ? 1 : 0;
+      return false;
     }
     if (this.#lost > 0) {
       const lost = this.#record(RECORD_LOST, LOST_BYTES);
@@ -99,6 +113,7 @@ export class PerfEventObject extends KernelObject implements Watched {
       this.#isAnnounced = true;
       this.signal.raise();
     }
+    return true;
   }
 
   #record(type: number, bytes: number): Uint8Array<ArrayBuffer> {
@@ -121,11 +136,12 @@ export class PerfEventObject extends KernelObject implements Watched {
   }
 
   #hasRoom(bytes: number): boolean {
-    if (this.#memory === undefined) {
-      return false;
-    }
-    const size = this.#memory.byteLength - this.#dataStart;
-    return this.#position(HEAD) - this.#position(TAIL) + bytes <= size;
+    // The last byte stays free (`CIRC_SPACE`): a ring that is full would look like an empty one.
+    return this.#position(HEAD) - this.#position(TAIL) + bytes < this.#dataBytes();
+  }
+
+  #dataBytes(): number {
+    return this.#memory === undefined ? 0 : this.#memory.byteLength - this.#dataStart;
   }
 
   #position(offset: number): number {

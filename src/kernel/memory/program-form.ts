@@ -165,7 +165,7 @@ export function checkWide(instructions: Instructions, slot: number): Refusal | n
   ) {
     return invalid('invalid bpf_ld_imm64 insn');
   }
-  return instructions.offset(slot) === 0 ? null : invalid('BPF_LD_IMM64 uses reserved fields');
+  return null;
 }
 
 function isRecordSize(bytes: number, shortest: number): boolean {

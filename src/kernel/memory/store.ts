@@ -24,6 +24,11 @@ export abstract class Store {
     return NONE;
   }
 
+  /** A lookup by a program, which counts as a use where entries go that are not used. */
+  lookupByProgram(key: Uint8Array, value: Uint8Array): number {
+    return this.lookup(key, value);
+  }
+
   /** @param flags without `BPF_F_LOCK` */
   update(_key: Uint8Array, _value: Uint8Array, _flags: number): number {
     return NONE;

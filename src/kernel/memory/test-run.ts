@@ -16,3 +16,29 @@ export interface TestRunAnswer {
 
 /** A program of a test: what is run instead of instructions. Called once, however often it is to repeat. */
 export type TestRunFunction = (request: TestRunRequest) => TestRunAnswer;
+
+/**
+ * What a function of a test has answered.
+ *
+ * @param name the program's
+ * @throws TypeError for what is no answer, such as that of an asynchronous function
+ */
+export function checkAnswer(answer: unknown, name: string): TestRunAnswer {
+  const what = `the function of onTestRun for program "${name}"`;
+  if (answer instanceof Promise) {
+    throw new TypeError(
+      `${what} is asynchronous; a test run is a call, and needs its answer at once`,
+    );
+  }
+  const given = typeof answer === 'object' ? (answer as Partial<TestRunAnswer> | null) : null;
+  if (!Number.isInteger(given?.returnValue)) {
+    throw new TypeError(`${what} answers with an object whose returnValue is an integer`);
+  }
+  for (const part of ['data', 'context'] as const) {
+    const bytes: unknown = given?.[part];
+    if (bytes !== undefined && !(bytes instanceof Uint8Array)) {
+      throw new TypeError(`${what} answers with ${part} that is a Uint8Array, or with none`);
+    }
+  }
+  return given as TestRunAnswer;
+}
