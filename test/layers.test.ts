@@ -18,7 +18,7 @@ const BELOW: Readonly<Record<string, readonly string[]>> = {
   maps: ['errors.ts', 'bytes', 'uapi', 'obj', 'codec', 'kernel'],
   programs: ['errors.ts', 'bytes', 'uapi', 'obj', 'codec', 'kernel', 'maps'],
   probes: ['errors.ts', 'bytes', 'uapi', 'obj', 'codec', 'kernel', 'maps', 'programs'],
-  loader: ['errors.ts', 'bytes', 'uapi', 'obj', 'codec', 'kernel', 'maps', 'programs'],
+  loader: ['errors.ts', 'bytes', 'uapi', 'obj', 'codec', 'kernel', 'maps', 'programs', 'probes'],
   cli: [
     'errors.ts',
     'bytes',

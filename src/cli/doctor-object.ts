@@ -3,7 +3,7 @@
  * one, so that nothing hides behind the first that fails.
  */
 
-import { SkepError, SyscallError } from '../errors.ts';
+import { ObjectError, SkepError, SyscallError } from '../errors.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import { CoreResolver } from '../obj/core/resolve.ts';
 import { type LinkedProgram, linkProgram } from '../obj/link.ts';
@@ -37,6 +37,8 @@ export interface Finding {
   readonly required: boolean;
 }
 
+/** How errors call the BTF of the kernel and its modules. */
+const KERNEL_BTF_DIRECTORY = '/sys/kernel/btf/';
 const HELPER_CALL = BPF_CLASS.JMP | BPF_JMP_OP.CALL;
 
 /**
@@ -206,12 +208,7 @@ class Examination {
     required: boolean,
     seen: Set<string>,
   ): void {
-    if (this.#types.kernelBtf === undefined) {
-      if (!seen.has('CO-RE')) {
-        seen.add('CO-RE');
-        const reason = 'the kernel has no BTF (CONFIG_DEBUG_INFO_BTF), and none was given';
-        this.#add(subject, 'CO-RE', required, no(reason));
-      }
+    if (!this.#hasKernelTypes(subject, required, seen)) {
       return;
     }
     // With CO-RE relocations there is BTF.
@@ -230,6 +227,26 @@ class Examination {
     });
   }
 
+  /** Whether there are types for CO-RE; what is wrong with them is said once for each program. */
+  #hasKernelTypes(subject: string, required: boolean, seen: Set<string>): boolean {
+    const needs = 'CO-RE';
+    if (seen.has(needs)) {
+      return false;
+    }
+    let has = false;
+    const isReadable = this.#try(subject, needs, required, () => {
+      has = this.#types.kernelBtf !== undefined;
+    });
+    if (isReadable && !has) {
+      const reason = 'the kernel has no BTF (CONFIG_DEBUG_INFO_BTF), and none was given';
+      this.#add(subject, needs, required, no(reason));
+    }
+    if (!has) {
+      seen.add(needs);
+    }
+    return has;
+  }
+
   #structOps(valueTypeId: number): void {
     const name = this.#object.btf?.nameOf(valueTypeId) ?? '';
     structOpsTypes(this.#types, name);
@@ -243,8 +260,9 @@ class Examination {
     } catch (error) {
       if (error instanceof SyscallError) {
         this.#add(subject, needs, required, answerOf(error));
-      } else if (error instanceof SkepError && error.code === 'ERR_SKEP_LOAD') {
-        this.#add(subject, needs, required, no(error.message));
+      } else if (error instanceof SkepError && isOfKernel(error)) {
+        const answer = isForbidden(error) ? 'not permitted' : 'no';
+        this.#add(subject, needs, required, { answer, reason: error.message });
       } else {
         throw error;
       }
@@ -257,6 +275,26 @@ class Examination {
       this.findings.push({ subject, needs, answer, reason: reason ?? '', required });
     }
   }
+}
+
+/** Whether something is wrong with the kernel, or for it, and not with the object itself. */
+function isOfKernel(error: SkepError): boolean {
+  return (
+    error.code === 'ERR_SKEP_LOAD' ||
+    // Damage of the kernel's types, or a module's, that shows when one of them is looked at.
+    (error instanceof ObjectError && error.section?.startsWith(KERNEL_BTF_DIRECTORY) === true)
+  );
+}
+
+/** Whether a file of the kernel exists that this user may not read. */
+function isForbidden(error: SkepError): boolean {
+  const code = rootCode(error);
+  return code === 'EACCES' || code === 'EPERM';
+}
+
+/** The `code` of what an error comes from. */
+function rootCode({ cause }: Error): string | undefined {
+  return cause instanceof SkepError ? rootCode(cause) : (cause as NodeJS.ErrnoException)?.code;
 }
 
 /** The helpers that a program calls, in the order of their numbers. */

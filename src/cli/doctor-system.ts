@@ -5,6 +5,9 @@
 
 import { readdirSync, readFileSync, statfsSync } from 'node:fs';
 import { arch, release } from 'node:os';
+import { join } from 'node:path';
+import { SkepError } from '../errors.ts';
+import { openKernelBtf } from '../kernel/kernel-btf.ts';
 import { loadNative } from '../kernel/native.ts';
 
 /** One thing about the system. */
@@ -161,19 +164,39 @@ function traceFileSystem(): SystemFact {
   };
 }
 
-function kernelTypes(): SystemFact[] {
-  let names: string[];
+/**
+ * The types of the kernel and of its modules. The kernel's are looked at; without them a module's are of
+ * no use.
+ *
+ * @param directory where they are; another one in tests
+ */
+export function kernelTypes(directory = BTF): SystemFact[] {
+  const own = join(directory, 'vmlinux');
+  const without = 'no CO-RE, kfuncs or fentry';
+  const name = 'kernel BTF';
   try {
-    names = readdirSync(BTF);
-  } catch {
-    const note = 'no CO-RE, kfuncs or fentry; the kernel needs CONFIG_DEBUG_INFO_BTF';
-    return [{ name: 'kernel BTF', value: 'none', note }];
+    openKernelBtf(own);
+  } catch (error) {
+    if (!(error instanceof SkepError)) {
+      throw error;
+    }
+    const isAbsent = (error.cause as NodeJS.ErrnoException | undefined)?.code === 'ENOENT';
+    return isAbsent
+      ? [{ name, value: 'none', note: `${without}; the kernel needs CONFIG_DEBUG_INFO_BTF` }]
+      : [{ name, value: 'unusable', note: `${without}: ${error.message}` }];
   }
-  const modules = names.filter((name) => name !== 'vmlinux').sort();
-  return [
-    { name: 'kernel BTF', value: `${BTF}/vmlinux`, note: '' },
-    { name: 'BTF of modules', value: modules.join(', ') || 'none', note: '' },
-  ];
+  return [{ name, value: own, note: '' }, moduleTypes(directory)];
+}
+
+function moduleTypes(directory: string): SystemFact {
+  const name = 'BTF of modules';
+  try {
+    const modules = readdirSync(directory).filter((module) => module !== 'vmlinux');
+    return { name, value: modules.sort().join(', ') || 'none', note: '' };
+  } catch (error) {
+    const { message } = error as NodeJS.ErrnoException;
+    return { name, value: null, note: message };
+  }
 }
 
 function isFileSystem(path: string, magic: number): boolean {

@@ -199,9 +199,9 @@ function unlessHidden<T>(call: () => T, otherwise: T): T {
   }
 }
 
-/** Types that this version cannot read are like none. */
+/** Types that cannot be read are like none; ERR_SKEP_LOAD is said of the kernel's own. */
 function isOfBtf({ code }: SkepError): boolean {
-  return code === 'ERR_SKEP_BTF';
+  return code === 'ERR_SKEP_BTF' || code === 'ERR_SKEP_LOAD';
 }
 
 /** The time of a moment that is told in nanoseconds since boot; the kernel in this process starts with it. */

@@ -4,12 +4,15 @@ import { type Command, Option } from 'commander';
 import { type KernelOption, kernelOption } from './kernel-choice.ts';
 import type { Kernels } from './program.ts';
 import {
+  collectKernelOption,
   collectNumber,
   collectPath,
+  collectSlot,
   collectTarget,
   collectType,
   collectWord,
-  parseCount,
+  parseLogLevel,
+  type Slots,
 } from './usage.ts';
 
 /** Options of `skep load`. */
@@ -23,7 +26,9 @@ export interface LoadCommandOptions extends KernelOption {
   readonly omit?: readonly string[];
   readonly type?: ReadonlyMap<string, string>;
   readonly attachTo?: ReadonlyMap<string, string>;
+  readonly slot?: Slots;
   readonly kernelBtf?: string;
+  readonly kernelConfig?: ReadonlyMap<string, string>;
   readonly verifierLog?: number;
   readonly plan?: true;
   readonly json?: true;
@@ -32,7 +37,8 @@ export interface LoadCommandOptions extends KernelOption {
 const LOAD_HELP = `
 Without --pin-dir and --pin, only maps declared as pinned by name are pinned, in
 /sys/fs/bpf. Programs in sections that start with "?" are loaded if --program
-names them.
+names them. A slot of a program array whose program --program or --omit leaves
+out stays as it is, which is said.
 
 Each step is printed with what became of it: done; absent: there is no pin, so
 the map is created; reused: a pinned map is used; refused: the kernel did not
@@ -58,6 +64,7 @@ Examples:
   skep load demo.bpf.o --pin flows=/sys/fs/bpf/flows --max-entries flows=0x1000
   skep load demo.bpf.o --pin-dir /sys/fs/bpf/demo --maps-only --plan
   skep load demo.bpf.o --program count_packets --verifier-log 2
+  skep load demo.bpf.o --slot stages:2=none --kernel-config CONFIG_HZ=250
   skep load demo.bpf.o --kernel memory              no Linux, no privileges`;
 
 /** `skep load`. */
@@ -94,7 +101,9 @@ const OF_PROGRAMS: readonly (keyof LoadCommandOptions)[] = [
   'omit',
   'type',
   'attachTo',
+  'slot',
   'kernelBtf',
+  'kernelConfig',
   'verifierLog',
 ];
 
@@ -120,10 +129,20 @@ function addProgramOptions(load: Command): Command {
       'the function or hook that a program is for; may be repeated',
       collectTarget,
     )
+    .option(
+      '--slot <MAP:INDEX=PROGRAM>',
+      'what is in a slot of a program array, or none; may be repeated',
+      collectSlot,
+    )
     .option('--kernel-btf <FILE>', "types for CO-RE, instead of the running kernel's")
+    .option(
+      '--kernel-config <NAME=VALUE>',
+      "an option of the kernel for .kconfig, instead of the running one's; may be repeated",
+      collectKernelOption,
+    )
     .option(
       '--verifier-log <LEVEL>',
       "print the verifier's log: 1, 2 for every instruction, 4 for numbers alone",
-      parseCount,
+      parseLogLevel,
     );
 }

@@ -133,7 +133,7 @@ function loadAloud(object: ObjectFile, options: LoadOptions, kernel: KernelChoic
   }
   try {
     print(omissionLines(loaded.omitted).join(''));
-    print(summary(loaded, reusedMaps(events)));
+    print(summary(loaded, reusedMaps(events), kernel));
     warnIfNothingRemains(loaded, kernel);
   } finally {
     loaded.close();
@@ -175,7 +175,11 @@ const PROGRAM_COLUMNS: readonly Column[] = [
 ];
 
 /** Tables of the maps and of the programs, below the steps. */
-function summary({ maps, programs }: LoadedObject, reused: ReadonlySet<string>): string {
+function summary(
+  { maps, programs }: LoadedObject,
+  reused: ReadonlySet<string>,
+  kernel: KernelChoice,
+): string {
   const mapRows = Array.from(maps, ([name, map]) => {
     const { id, typeName } = map.info();
     const pinPath = printable(map.pinPath ?? '');
@@ -191,17 +195,19 @@ function summary({ maps, programs }: LoadedObject, reused: ReadonlySet<string>):
       : `\n${renderTable(MAP_COLUMNS, mapRows, standardOutput())}`,
     programs.size === 0
       ? ''
-      : `\n${renderTable(PROGRAM_COLUMNS, programRows, standardOutput())}${verifiedOnly(programs)}`,
+      : `\n${renderTable(PROGRAM_COLUMNS, programRows, standardOutput())}${loadedOnly(programs, kernel)}`,
   ];
   return tables.join('');
 }
 
 /** Says of which programs nothing remains. */
-function verifiedOnly(programs: LoadedObject['programs']): string {
+function loadedOnly(programs: LoadedObject['programs'], kernel: KernelChoice): string {
   const names = unpinned(programs);
+  // The kernel in this process looks at the form of programs alone.
+  const what = kernel.open().name === 'memory' ? 'accepted' : 'verified';
   return names.length === 0
     ? ''
-    : `verified, and unloaded with the end of this command (--pin-programs keeps them): ${names.map(printable).join(', ')}\n`;
+    : `${what}, and unloaded with the end of this command (--pin-programs keeps them): ${names.map(printable).join(', ')}\n`;
 }
 
 function unpinned(programs: LoadedObject['programs']): string[] {

@@ -1,13 +1,15 @@
 /** What the arguments of `skep load` are as options of the library, and the way back in messages. */
 
 import { nearest } from '../bytes/nearest.ts';
+import { ValueError } from '../codec/codec.ts';
 import { SkepError } from '../errors.ts';
 import type { ObjectFile } from '../loader/object-file.ts';
 import type { LoadOptions, MapOptions } from '../loader/options.ts';
 import type { ProgramOptions } from '../programs/program-shape.ts';
+import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
 import type { LoadCommandOptions } from './load-arguments.ts';
 import { printable, printError } from './terminal.ts';
-import { UsageError } from './usage.ts';
+import { type Slots, UsageError } from './usage.ts';
 
 /**
  * The options of the library. Names are checked here, before any kernel is asked, so that a name which
@@ -23,14 +25,19 @@ export function toLoadOptions(object: ObjectFile, options: LoadCommandOptions): 
   for (const [name, maxEntries] of options.maxEntries ?? []) {
     maps.set(name, { ...maps.get(name), maxEntries });
   }
+  const programs = options.mapsOnly ? false : toProgramOptions(object, options);
+  for (const [name, slots] of programs === false ? [] : toSlots(object, options.slot, programs)) {
+    maps.set(name, { ...maps.get(name), slots });
+  }
   checkNames('map', maps.keys(), [...object.maps.keys(), ...object.data.keys()]);
   return {
     // From entries, as a map may be called `__proto__`.
     maps: Object.fromEntries(maps),
     ...(options.pinDir === undefined ? {} : { pinDirectory: options.pinDir, pinAll: true }),
     ...(options.pinPrograms === undefined ? {} : { pinPrograms: options.pinPrograms }),
-    programs: options.mapsOnly ? false : toProgramOptions(object, options),
+    programs,
     ...(options.kernelBtf === undefined ? {} : { kernelBtf: options.kernelBtf }),
+    kernelConfig: Object.fromEntries(options.kernelConfig ?? []),
     ...(options.verifierLog === undefined
       ? {}
       : {
@@ -60,6 +67,40 @@ function toProgramOptions(
     });
   }
   return Object.fromEntries(programs);
+}
+
+/** `--slot NAME:INDEX=none`: a slot that is left as it is. A program of this name goes before it. */
+const NO_PROGRAM = 'none';
+
+/**
+ * What `--slot` says, by map; and the declared slots of programs that are left out, which stay as they
+ * are: whoever wants one program need not empty every slot for it. A plan lists them.
+ */
+function toSlots(
+  { maps, programs: known }: ObjectFile,
+  given: Slots = new Map(),
+  programs: Readonly<Record<string, ProgramOptions>>,
+): Map<string, Readonly<Record<number, string | null>>> {
+  const all = new Map<string, Record<number, string | null>>();
+  for (const { name, typeNumber, slots } of maps.values()) {
+    const left = slots.filter((slot) => programs[slot.name]?.autoload === false);
+    if (typeNumber === BPF_MAP_TYPE.PROG_ARRAY && left.length > 0) {
+      all.set(name, Object.fromEntries(left.map(({ index }) => [index, null])));
+    }
+  }
+  for (const [name, slots] of given) {
+    checkNames(
+      'program',
+      [...slots.values()].filter((program) => program !== NO_PROGRAM),
+      [...known.keys()],
+    );
+    const own = Array.from(slots, ([index, program]) => {
+      const isNone = program === NO_PROGRAM && !known.has(program);
+      return [index, isNone ? null : program];
+    });
+    all.set(name, { ...all.get(name), ...Object.fromEntries(own) });
+  }
+  return all;
 }
 
 function checkNames(
@@ -96,7 +137,10 @@ export function asUsage<Result>(call: () => Result): Result {
   } catch (error) {
     const prefix = 'load options: ';
     if (error instanceof TypeError && error.message.startsWith(prefix)) {
-      throw new UsageError(error.message.slice(prefix.length), { cause: error });
+      throw new UsageError(inOurOptions(error.message.slice(prefix.length)), { cause: error });
+    }
+    if (error instanceof ValueError && error.path[0] === 'kernelConfig') {
+      throw new UsageError(inOurOptions(error.message), { cause: error });
     }
     if (!(error instanceof SkepError && error.code === 'ERR_SKEP_LOAD')) {
       throw error;
@@ -113,6 +157,12 @@ const OPTIONS: readonly (readonly [RegExp, string])[] = [
   [/the option programs\.(\w+)\.attachTo\b/, '--attach-to $1=TARGET'],
   [/the option kernelBtf\b/, '--kernel-btf FILE'],
   [/its option autoload is true/, '--program names it'],
+  [/the option maps\.(\S+)\.slots: \{ (\d+): null \}/, `--slot $1:$2=${NO_PROGRAM}`],
+  [/in the load option kernelConfig\b/, 'by --kernel-config NAME=VALUE'],
+  [/^kernelConfig\./, '--kernel-config '],
+  [/^kernelConfig: /, '--kernel-config: '],
+  [/^programs\.(\w+)\.type: /, '--type $1: '],
+  [/^programs\.(\w+)\.attachTo: /, '--attach-to $1: '],
 ];
 
 /** A message of the library with the options of the command in it. */

@@ -6,7 +6,7 @@ import type { JsonOption } from './map-program.ts';
 import type { Kernels } from './program.ts';
 import type { ProgramDumpOptions } from './program-dump.ts';
 import type { RunOptions } from './program-run.ts';
-import { parseCount } from './usage.ts';
+import { collectKernelOption, parseCount } from './usage.ts';
 
 const PROGRAM_HELP = `
 PROGRAM is the path of a pin, or id:N, or name:NAME if only one program has that
@@ -131,6 +131,11 @@ function addProgramRun(group: Command, kernelOf: KernelOf): void {
     .option('--repeat <N>', 'run it so often, and tell the mean time', parseCount)
     .option('--cpu <N>', 'the CPU that runs it; raw tracepoints only', parseCount)
     .option('--flags <N>', 'BPF_F_TEST_* as a number', parseCount)
+    .option(
+      '--kernel-config <NAME=VALUE>',
+      "of an object: an option of the kernel for .kconfig, instead of the running one's; may be repeated",
+      collectKernelOption,
+    )
     .option('--json', 'print one JSON document')
     .addHelpText(
       'after',

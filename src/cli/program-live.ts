@@ -7,7 +7,7 @@
  * for names of functions of the program, which are without the tags that kallsyms has in front of them.
  */
 
-import { ObjectError, SyscallError } from '../errors.ts';
+import { SkepError } from '../errors.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import {
   Btf,
@@ -197,7 +197,7 @@ function unlessUnknown<T>(call: () => T): T | undefined {
   try {
     return call();
   } catch (error) {
-    if (error instanceof SyscallError || error instanceof ObjectError) {
+    if (error instanceof SkepError) {
       return undefined;
     }
     throw error;

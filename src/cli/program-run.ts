@@ -9,6 +9,7 @@ import type { LoadOptions } from '../loader/options.ts';
 import type { Program } from '../programs/program.ts';
 import type { TestRun, TestRunOptions } from '../programs/test-run.ts';
 import type { KernelChoice } from './kernel-choice.ts';
+import { asUsage as asLoadUsage } from './load-options.ts';
 import { naming } from './object-errors.ts';
 import { openProgram } from './program-place.ts';
 import { isOfKernel, namesOf } from './program-source.ts';
@@ -23,6 +24,7 @@ export interface RunOptions {
   readonly repeat?: number;
   readonly cpu?: number;
   readonly flags?: number;
+  readonly kernelConfig?: ReadonlyMap<string, string>;
   readonly json?: true;
 }
 
@@ -45,6 +47,9 @@ export function runCommand(
   }
   if (rest.length > 0) {
     throw wrongWords(words, 'PROGRAM', 'program');
+  }
+  if (options.kernelConfig !== undefined) {
+    throw new UsageError('--kernel-config: the program is loaded already; it is for objects only');
   }
   const program = openProgram(kernel.open(), reference);
   try {
@@ -71,7 +76,7 @@ function runOfObject(
   if (name === undefined || names.length > 1) {
     throw new UsageError(`${file} has ${names.length} programs; say which: ${names.join(', ')}`);
   }
-  const loaded = loadForRun(kernel.open(), object, name);
+  const loaded = loadForRun(kernel.open(), object, name, options.kernelConfig);
   try {
     runAndPrint(loaded.program(name), options, run);
   } finally {
@@ -80,7 +85,12 @@ function runOfObject(
 }
 
 /** Loads a program with its maps, and the programs in slots of its maps; nothing of it is pinned. */
-function loadForRun(kernel: Kernel, object: ObjectFile, name: string): LoadedObject {
+function loadForRun(
+  kernel: Kernel,
+  object: ObjectFile,
+  name: string,
+  kernelConfig: RunOptions['kernelConfig'] = new Map(),
+): LoadedObject {
   const needed = new Set([name]);
   for (const { slots } of object.maps.values()) {
     for (const slot of slots) {
@@ -92,6 +102,7 @@ function loadForRun(kernel: Kernel, object: ObjectFile, name: string): LoadedObj
   // From entries, as a map may be called `__proto__`.
   const options: LoadOptions = {
     kernel,
+    kernelConfig: Object.fromEntries(kernelConfig),
     programs: Object.fromEntries(
       Array.from(object.programs.keys(), (each) => [each, { autoload: needed.has(each) }]),
     ),
@@ -101,7 +112,7 @@ function loadForRun(kernel: Kernel, object: ObjectFile, name: string): LoadedObj
         .map((map) => [map.name, { pin: false as const }]),
     ),
   };
-  return load(object, options);
+  return asLoadUsage(() => load(object, options));
 }
 
 function runAndPrint(program: Program, options: RunOptions, run: TestRunOptions): void {

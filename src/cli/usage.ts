@@ -60,6 +60,48 @@ export function collectTarget(
   return new Map(before).set(name, target);
 }
 
+/** Collects `--kernel-config NAME=VALUE`, which may be given once for each option of the kernel. */
+export function collectKernelOption(
+  argument: string,
+  before: ReadonlyMap<string, string> = new Map(),
+): ReadonlyMap<string, string> {
+  const [name, value] = splitAssignment(argument, before, 'NAME=VALUE', 'Option');
+  return new Map(before).set(name, value);
+}
+
+/** Programs by slot, by map. */
+export type Slots = ReadonlyMap<string, ReadonlyMap<number, string>>;
+
+/**
+ * Collects `--slot MAP:INDEX=PROGRAM`, which may be given once for each slot. No brackets: shells have
+ * a use for them.
+ */
+export function collectSlot(argument: string, before: Slots = new Map()): Slots {
+  const [, map, digits, program] = /^(.+):([^:=]+)=(.+)$/.exec(argument) ?? [];
+  if (map === undefined || digits === undefined || program === undefined) {
+    throw new InvalidArgumentError('Expected MAP:INDEX=PROGRAM, or MAP:INDEX=none.');
+  }
+  const index = parseU32(digits);
+  if (index === undefined) {
+    throw new InvalidArgumentError(notU32(digits));
+  }
+  const slots = before.get(map);
+  if (slots?.has(index) === true) {
+    throw new InvalidArgumentError(`Slot ${index} of map "${map}" was given before.`);
+  }
+  return new Map(before).set(map, new Map(slots).set(index, program));
+}
+
+/** Reads the level of the verifier's log. */
+export function parseLogLevel(text: string): number {
+  if (!/^[0-7]$/.test(text)) {
+    throw new InvalidArgumentError(
+      `"${text}" is no level: 1, 2 for every instruction, 4 for numbers alone, or a sum of them.`,
+    );
+  }
+  return Number(text);
+}
+
 /** Collects `--pin NAME=PATH`, which may be given once for each map. */
 export function collectPath(
   argument: string,

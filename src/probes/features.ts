@@ -1,8 +1,15 @@
 /** What a kernel can do, asked once. */
 
+import { byLowerCase, namedNumber } from '../bytes/named-number.ts';
+import { nearest } from '../bytes/nearest.ts';
+import { SkepError } from '../errors.ts';
 import type { Kernel } from '../kernel/kernel.ts';
+import { linuxKernel } from '../kernel/linux.ts';
 import { Btf } from '../obj/btf/btf.ts';
-import type { Answer } from './answer.ts';
+import { BPF_FUNC } from '../uapi/helpers.ts';
+import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
+import { BPF_PROG_TYPE } from '../uapi/program-types.ts';
+import { type Answer, unknown } from './answer.ts';
 import { type FeatureName, LOADER_FEATURES, probeFeature } from './loader-features.ts';
 import { probeMapType } from './map-types.ts';
 import { probeHelper, probeProgramType } from './program-types.ts';
@@ -21,6 +28,16 @@ export const FEATURES: readonly FeatureDescription[] = Object.entries(LOADER_FEA
   ([name, { title, since }]) => ({ name: name as FeatureName, title, since }),
 );
 
+const MAP_TYPES = byLowerCase(BPF_MAP_TYPE);
+const PROGRAM_TYPES = byLowerCase(BPF_PROG_TYPE);
+const HELPERS: ReadonlyMap<string, number> = new Map(Object.entries(BPF_FUNC));
+/** How errors call the kernel's types. */
+const KERNEL_BTF = '/sys/kernel/btf/vmlinux';
+const PROGRAM_TYPE = { where: '', what: 'program type' };
+
+/** What reading the kernel's BTF throws; no probe throws it for another reason. */
+const UNREADABLE: ReadonlySet<string> = new Set(['ERR_SKEP_FILE', 'ERR_SKEP_BTF']);
+
 /**
  * What one kernel can do. Each question is put to the kernel when it is asked for the first time, by
  * doing it on a small scale; the answer is kept, unless it is that nobody can tell. Nothing stays behind.
@@ -34,33 +51,51 @@ export class FeatureSet {
     this.#kernel = kernel;
   }
 
-  /** @param type `BPF_MAP_TYPE_*` */
-  mapType(type: number): Answer {
-    return this.#once(`map ${type}`, () => probeMapType(this.#kernel, type));
+  /**
+   * Whether the kernel has maps of a type.
+   *
+   * @param type a name as bpftool prints it (`hash_of_maps`), or `BPF_MAP_TYPE_*`
+   * @throws TypeError for a name that no type has
+   */
+  mapType(type: string | number): Answer {
+    const number = namedNumber(type, MAP_TYPES, { where: '', what: 'map type' });
+    return this.#once(`map ${number}`, () => probeMapType(this.#kernel, number));
   }
 
-  /** @param type `BPF_PROG_TYPE_*` */
-  programType(type: number): Answer {
-    return this.#once(`program ${type}`, () => probeProgramType(this.#kernel, type));
+  /**
+   * Whether the kernel has programs of a type.
+   *
+   * @param type a name as bpftool prints it (`sched_cls`), or `BPF_PROG_TYPE_*`
+   * @throws TypeError for a name that no type has
+   */
+  programType(type: string | number): Answer {
+    const number = namedNumber(type, PROGRAM_TYPES, PROGRAM_TYPE);
+    return this.#once(`program ${number}`, () => probeProgramType(this.#kernel, number));
   }
 
   /**
    * Whether programs of a type may call a helper. For `tracing`, `lsm`, `ext` and `struct_ops` it is known
    * at most that no program may.
    *
-   * @param programType `BPF_PROG_TYPE_*`
-   * @param helper `BPF_FUNC_*`
+   * @param programType as of {@link FeatureSet.programType}
+   * @param helper its name (`redirect_map`, with or without `bpf_`), or `BPF_FUNC_*`
+   * @throws TypeError for a name that no type or helper has
    */
-  helper(programType: number, helper: number): Answer {
-    return this.#once(`helper ${programType} ${helper}`, () =>
-      probeHelper(this.#kernel, this.#kernelTypes, programType, helper),
+  helper(programType: string | number, helper: string | number): Answer {
+    const type = namedNumber(programType, PROGRAM_TYPES, PROGRAM_TYPE);
+    const name = typeof helper === 'string' ? helper.replace(/^bpf_/, '') : helper;
+    const number = namedNumber(name, HELPERS, { where: '', what: 'helper' });
+    return this.#once(`helper ${type} ${number}`, () =>
+      probeHelper(this.#kernel, this.#kernelTypes, type, number),
     );
   }
 
   /** @throws RangeError for a name that is none of {@link FEATURES} */
   feature(name: FeatureName): Answer {
     if (!Object.hasOwn(LOADER_FEATURES, name)) {
-      throw new RangeError(`there is no feature "${name}"`);
+      const near = nearest(`${name}`, Object.keys(LOADER_FEATURES));
+      const hint = near === undefined ? '' : `; did you mean "${near}"?`;
+      throw new RangeError(`there is no feature "${name}"${hint}`);
     }
     return this.#once(`feature ${name}`, () => probeFeature(this.#kernel, this.#kernelTypes, name));
   }
@@ -69,7 +104,7 @@ export class FeatureSet {
   readonly #kernelTypes = (): Btf | undefined => {
     if (this.#types === undefined) {
       const bytes = this.#kernel.kernelBtf();
-      this.#types = bytes === null ? null : Btf.parse(bytes, 'the BTF of the kernel');
+      this.#types = bytes === null ? null : Btf.parse(bytes, KERNEL_BTF);
     }
     return this.#types ?? undefined;
   };
@@ -79,11 +114,23 @@ export class FeatureSet {
     if (known !== undefined) {
       return known;
     }
-    const answer = probe();
+    const answer = askingTypes(probe);
     if (answer.answer !== 'unknown') {
       this.#answers.set(key, answer);
     }
     return answer;
+  }
+}
+
+/** The answer of a probe; that nobody can tell, if it would be in types that cannot be read. */
+function askingTypes(probe: () => Answer): Answer {
+  try {
+    return probe();
+  } catch (error) {
+    if (error instanceof SkepError && UNREADABLE.has(error.code)) {
+      return unknown(`the types of the kernel cannot be used: ${error.message}`);
+    }
+    throw error;
   }
 }
 
@@ -92,10 +139,13 @@ const sets = new WeakMap<Kernel, FeatureSet>();
 /**
  * What a kernel can do; the same object each time for one kernel.
  *
+ * @param kernel the running one by default
+ * @throws KernelUnavailableError if there is none
+ *
  * @example
- * if (features(kernel).feature('batches').answer === 'yes') { ... }
+ * const canRedirect = features().helper('xdp', 'redirect_map').answer === 'yes';
  */
-export function features(kernel: Kernel): FeatureSet {
+export function features(kernel: Kernel = linuxKernel()): FeatureSet {
   let set = sets.get(kernel);
   if (set === undefined) {
     set = new FeatureSet(kernel);

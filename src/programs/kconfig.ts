@@ -26,7 +26,7 @@ import { VIRTUAL_OPTIONS, virtualOption } from './kconfig-virtual.ts';
 
 /** Where Linux keeps its configuration, for messages. */
 const PLACES = '/boot/config-$(uname -r), /proc/config.gz';
-const REMEDY = 'declare them __weak, or give their values in the load option kernelConfig';
+const GIVE = 'give their values in the load option kernelConfig';
 
 /**
  * The contents of `.kconfig`, laid out as `object.data` says; none if the object has no options. The
@@ -104,6 +104,13 @@ function strongExterns({ elf: { symbols } }: ObjectFile): Set<string> {
   return names;
 }
 
+/** Options that the kernel does not have, in words. */
+interface Missing {
+  readonly text: string;
+  /** Whether they would be 0 if they were weak; they are refused all the same if nobody can tell. */
+  readonly mayBeWeak: boolean;
+}
+
 /** Options on their way from a kernel into `.kconfig`. */
 class Filling {
   readonly #memory: Memory;
@@ -124,36 +131,42 @@ class Filling {
       ...this.#fillConfigured(options.filter(isConfiguration)),
     ];
     if (missing.length > 0) {
+      const texts = missing.map(({ text }) => text).join('; ');
+      const weak = missing.every(({ mayBeWeak }) => mayBeWeak) ? 'declare them __weak, or ' : '';
       throw new SkepError(
         'ERR_SKEP_LOAD',
-        `the kernel does not have what .kconfig asks for: ${missing.join('; ')}; ${REMEDY}`,
+        `the kernel does not have what .kconfig asks for: ${texts}; ${weak}${GIVE}`,
       );
     }
   }
 
   /** What is known without a configuration; what is missing. */
-  #fillVirtual(options: readonly Option[]): string[] {
-    const missing: string[] = [];
+  #fillVirtual(options: readonly Option[]): Missing[] {
+    const missing: Missing[] = [];
     for (const option of options) {
       const value = virtualOption(this.#kernel, () => this.#configuration(), option.name);
       if (value !== undefined) {
         writeKnown(this.#memory, option, value);
       } else if (!option.name.startsWith('LINUX_') || this.#strong.has(option.name)) {
         // Weak ones may come from a newer loader's list, but only with that prefix: libbpf's rule.
-        missing.push(`${option.name} (known are CONFIG_*, ${VIRTUAL_OPTIONS.join(', ')})`);
+        missing.push({
+          text: `${option.name} (known are CONFIG_*, ${VIRTUAL_OPTIONS.join(', ')})`,
+          mayBeWeak: option.name.startsWith('LINUX_'),
+        });
       }
     }
     return missing;
   }
 
   /** What stands in the kernel's configuration; what is missing. */
-  #fillConfigured(options: readonly Option[]): string[] {
+  #fillConfigured(options: readonly Option[]): Missing[] {
     if (options.length === 0) return [];
     const text = this.#configuration();
     if (text === null) {
       // Weak ones as well: that nobody knows does not mean that they are not set.
       const names = options.map(({ name }) => name).join(', ');
-      return [`${names} (the kernel does not tell its configuration; looked at ${PLACES})`];
+      const reason = `the kernel does not tell its configuration; looked at ${this.#places()}`;
+      return [{ text: `${names} (${reason})`, mayBeWeak: false }];
     }
     const values = configured(text, new Set(options.map(({ name }) => name)));
     const missing: string[] = [];
@@ -167,7 +180,19 @@ class Filling {
     }
     return missing.length === 0
       ? []
-      : [`${missing.join(', ')} (not set in the kernel's configuration: ${PLACES})`];
+      : [
+          {
+            text: `${missing.join(', ')} (not set in the kernel's configuration: ${this.#places()})`,
+            mayBeWeak: true,
+          },
+        ];
+  }
+
+  /** Where a configuration is looked for; that of a kernel of a test is an option of it. */
+  #places(): string {
+    return this.#kernel.name === 'linux'
+      ? PLACES
+      : 'the option configuration of the in-process kernel';
   }
 
   #configuration(): string | null {

@@ -6,7 +6,7 @@
  * go on where the kernel's end.
  */
 
-import { SyscallError } from '../errors.ts';
+import { SkepError, SyscallError } from '../errors.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import { Btf } from '../obj/btf/btf.ts';
 import type { BtfKindName } from '../obj/btf/types.ts';
@@ -47,7 +47,7 @@ const parsed = new WeakMap<Uint8Array, Btf>();
 export class KernelTypes {
   readonly #kernel: Kernel;
   readonly #given: Btf | undefined;
-  #kernelBtf: Btf | null | undefined;
+  #kernelBtf: Btf | 'none' | undefined;
   #modules: readonly LoadedModule[] | undefined;
   #areModulesHidden = false;
 
@@ -60,14 +60,11 @@ export class KernelTypes {
   /**
    * The kernel's own BTF; undefined if it has none (`CONFIG_DEBUG_INFO_BTF`).
    *
-   * @throws ObjectError `ERR_SKEP_BTF`
+   * @throws SkepError `ERR_SKEP_LOAD` if it cannot be read, or is damaged; `cause` says which
    */
   get kernelBtf(): Btf | undefined {
-    if (this.#kernelBtf === undefined) {
-      const bytes = this.#kernel.kernelBtf();
-      this.#kernelBtf = bytes === null ? null : parseOnce(bytes);
-    }
-    return this.#kernelBtf ?? undefined;
+    this.#kernelBtf ??= readTypes(this.#kernel);
+    return this.#kernelBtf === 'none' ? undefined : this.#kernelBtf;
   }
 
   /** Whether modules could not be looked at for want of CAP_SYS_ADMIN, as far as anybody tried. */
@@ -216,6 +213,19 @@ class LoadedModule implements ModuleTypes {
       this.#kernel.close(this.#fd);
       this.#fd = undefined;
     }
+  }
+}
+
+function readTypes(kernel: Kernel): Btf | 'none' {
+  try {
+    const bytes = kernel.kernelBtf();
+    return bytes === null ? 'none' : parseOnce(bytes);
+  } catch (cause) {
+    if (cause instanceof SkepError) {
+      const problem = `the types of the running kernel cannot be used: ${cause.message}`;
+      throw new SkepError('ERR_SKEP_LOAD', problem, { cause });
+    }
+    throw cause;
   }
 }
 

@@ -66,7 +66,9 @@ function describeCore({ kind, localType, access, spec, ...found }: CoreResult): 
   const tried = found.candidates.map(
     ({ target, typeId, type, failure }) => `${target} [${typeId}] ${type}: ${failure ?? 'it fits'}`,
   );
-  const because = [found.failure ?? found.memory?.failure ?? '', ...tried].filter(Boolean);
+  // The failure of all is that of each, in other words.
+  const first = tried.length === 0 ? found.failure : found.memory?.failure;
+  const because = [first ?? '', ...tried].filter(Boolean);
   return `failed to resolve CO-RE relocation ${kind ?? 'of unknown kind'} of ${what} (${spec}): ${because.join('; ')}`;
 }
 

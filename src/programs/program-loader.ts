@@ -19,11 +19,12 @@ import { attachTargetOf } from './attach-target.ts';
 import { ExternResolver, type ResolvedExtern } from './externs.ts';
 import { kconfigContents } from './kconfig.ts';
 import { KernelTypes, type ModuleTypes } from './kernel-types.ts';
+import { hasNewerReads, replaceNewerReads } from './older-helpers.ts';
 import { explainPoison, type Poison } from './poison.ts';
 import type { Program } from './program.ts';
 import { type ProgramShape, reshaped } from './program-shape.ts';
 import { parseVerifierLog } from './verifier-log.ts';
-import { Refusal, verify } from './verify.ts';
+import { Refusal, type Verified, verify } from './verify.ts';
 
 /** What the programs of an object are loaded with. */
 export interface ProgramLoading {
@@ -33,6 +34,8 @@ export interface ProgramLoading {
   mapFd(map: string): number | null;
   /** The object's BTF in the kernel; null if there is none, or it was refused. Not to be closed. */
   btfFd(): number | null;
+  /** Whether the kernel has `bpf_probe_read_kernel` and those like it (5.5); asked after a refusal. */
+  hasProbeReadKernel(): boolean;
   /** Types that CO-RE looks at instead of the kernel's own. */
   readonly kernelBtf: Btf | undefined;
   /** Options of the kernel by name, instead of its own. */
@@ -55,7 +58,7 @@ export interface StructMember {
 export interface LoadedProgram {
   /** The caller's to close. */
   readonly fd: number;
-  /** What it was loaded without because the kernel refused it; undefined if nothing. */
+  /** What was left out or replaced because the kernel does not know it; undefined if nothing. */
   readonly leftOut: string | undefined;
 }
 
@@ -69,6 +72,8 @@ export class ProgramLoader implements AssemblyContext {
   /** Descriptors of modules as programs name them; the first stands for the kernel itself. */
   readonly #descriptors: number[] = [0];
   readonly #modules = new Map<ModuleTypes, number>();
+  /** Whether it is known that the kernel does not have the helpers of 5.5. */
+  #lacksNewerReads = false;
 
   constructor(loading: ProgramLoading) {
     this.#loading = loading;
@@ -94,8 +99,7 @@ export class ProgramLoader implements AssemblyContext {
       member === undefined
         ? plain
         : { ...plain, target: member.target, expectedAttachType: member.member };
-    const { attachTypeOptional } = shape;
-    const outcome = verify(kernel, attributes, { level: logLevel, attachTypeOptional });
+    const { outcome, hasOlderReads } = this.#verify(shape, linked, attributes);
     if (outcome instanceof Refusal) {
       throw refusalError(shape, outcome, poisons);
     }
@@ -108,8 +112,11 @@ export class ProgramLoader implements AssemblyContext {
       kernel.close(fd);
       throw error;
     }
-    const text = leftOut && `loaded without its ${leftOut.what}: ${leftOut.refusal.message}`;
-    return { fd, leftOut: text };
+    const notes = [
+      ...(leftOut ? [`loaded without its ${leftOut.what}: ${leftOut.refusal.message}`] : []),
+      ...(hasOlderReads ? ['calls bpf_probe_read, as there is no bpf_probe_read_kernel'] : []),
+    ];
+    return { fd, leftOut: notes.length === 0 ? undefined : notes.join('; ') };
   }
 
   /** What `.kconfig` holds. @throws SkepError `ERR_SKEP_LOAD` for options that the kernel does not have */
@@ -153,6 +160,28 @@ export class ProgramLoader implements AssemblyContext {
       this.#modules.set(module, index);
     }
     return index;
+  }
+
+  /** Gives it to the kernel; once more with older helpers, if it was refused and they are missing. */
+  #verify(
+    { attachTypeOptional }: ProgramShape,
+    { instructions }: LinkedProgram,
+    attributes: ProgramAttributes,
+  ): { readonly outcome: Verified | Refusal; readonly hasOlderReads: boolean } {
+    const { kernel, logLevel } = this.#loading;
+    const options = { level: logLevel, attachTypeOptional };
+    // In place: the attributes have the same memory.
+    let hasOlderReads = this.#lacksNewerReads && replaceNewerReads(instructions);
+    const outcome = verify(kernel, attributes, options);
+    if (!(outcome instanceof Refusal) || hasOlderReads || !hasNewerReads(instructions)) {
+      return { outcome, hasOlderReads };
+    }
+    this.#lacksNewerReads = !this.#loading.hasProbeReadKernel();
+    hasOlderReads = this.#lacksNewerReads && replaceNewerReads(instructions);
+    return {
+      outcome: hasOlderReads ? verify(kernel, attributes, options) : outcome,
+      hasOlderReads,
+    };
   }
 
   #attributes(

@@ -4,6 +4,7 @@
  * Rules: libbpf's `libbpf_prepare_prog_load` and `bpf_object_load_prog`.
  */
 
+import { byLowerCase, namedNumber } from '../bytes/named-number.ts';
 import { SkepError } from '../errors.ts';
 import { kernelName } from '../maps/create-map.ts';
 import type { ProgramDefinition } from '../obj/programs.ts';
@@ -53,6 +54,9 @@ export interface ProgramShape {
 const F_SLEEPABLE = 1 << 4;
 const F_XDP_HAS_FRAGS = 1 << 5;
 
+const PROGRAM_TYPES = byLowerCase(BPF_PROG_TYPE);
+const ATTACH_TYPES = byLowerCase(BPF_ATTACH_TYPE);
+
 /** Types that have a target in BTF, where no section says so. */
 const WITH_TARGET: ReadonlySet<number> = new Set([
   BPF_PROG_TYPE.TRACING,
@@ -67,11 +71,19 @@ const FOR_MANY: ReadonlySet<number> = new Set([
   BPF_ATTACH_TYPE.TRACE_FSESSION_MULTI,
 ]);
 
+/** Types whose target has a name that only attaching looks up. */
+const WITH_PLACE: ReadonlySet<number> = new Set([
+  BPF_PROG_TYPE.KPROBE,
+  BPF_PROG_TYPE.TRACEPOINT,
+  BPF_PROG_TYPE.RAW_TRACEPOINT,
+  BPF_PROG_TYPE.RAW_TRACEPOINT_WRITABLE,
+]);
+
 /**
  * The shape of a program.
  *
  * @throws SkepError `ERR_SKEP_LOAD` for a program whose type or target nothing says
- * @throws TypeError for a type that does not exist
+ * @throws TypeError for a type that does not exist, and for a target of a type that has none
  */
 export function programShape(
   definition: ProgramDefinition,
@@ -81,7 +93,10 @@ export function programShape(
   const type =
     options.type === undefined
       ? definition.typeNumber
-      : programTypeNumber(name, 'type', options.type, BPF_PROG_TYPE);
+      : namedNumber(options.type, PROGRAM_TYPES, {
+          where: `load options: programs.${name}.type: `,
+          what: 'program type',
+        });
   if (type === BPF_PROG_TYPE.UNSPEC) {
     throw unknownType(definition);
   }
@@ -90,11 +105,16 @@ export function programShape(
   const attachType =
     options.attachType === undefined
       ? (marks?.attachType ?? 0)
-      : programTypeNumber(name, 'attachType', options.attachType, BPF_ATTACH_TYPE);
+      : namedNumber(options.attachType, ATTACH_TYPES, {
+          where: `load options: programs.${name}.attachType: `,
+          what: 'attach type',
+        });
   const attachTo = options.attachTo ?? definition.attachTo;
   const needsTarget = marks?.attachBtf ?? (WITH_TARGET.has(type) && !FOR_MANY.has(attachType));
   if (needsTarget) {
     checkTarget(name, type, attachTo, options);
+  } else {
+    checkNoTarget(name, type, options);
   }
   return {
     name,
@@ -149,6 +169,27 @@ function checkTarget(
   }
 }
 
+/** @throws TypeError for what would change nothing */
+function checkNoTarget(
+  name: string,
+  type: number,
+  { attachTo, attachProgram }: ProgramOptions,
+): void {
+  const where = `load options: programs.${name}`;
+  const typeName = programTypeName(type);
+  if (attachProgram !== undefined) {
+    throw new TypeError(
+      `${where}.attachProgram: a program of type ${typeName} is for no function of another program; leave it out`,
+    );
+  }
+  // Of tracing programs for many functions, which they are is said when they are attached.
+  if (attachTo !== undefined && !WITH_PLACE.has(type) && !WITH_TARGET.has(type)) {
+    throw new TypeError(
+      `${where}.attachTo: a program of type ${typeName} has no target when it is loaded; leave it out`,
+    );
+  }
+}
+
 function unknownType({ name, section }: ProgramDefinition): SkepError {
   const near = suggestSection(section);
   const suggestion = near === null ? '' : ` (did you mean "${near}"?)`;
@@ -156,21 +197,4 @@ function unknownType({ name, section }: ProgramDefinition): SkepError {
     'ERR_SKEP_LOAD',
     `program "${name}" is in section "${section}", which implies no type of program${suggestion}; rename the section, or give the option programs.${name}.type, or leave the program out by programs.${name}.autoload: false`,
   );
-}
-
-/** The number of a type that is given by its name or its number. */
-function programTypeNumber(
-  name: string,
-  option: string,
-  type: string | number,
-  numbers: Readonly<Record<string, number>>,
-): number {
-  if (typeof type === 'number') {
-    return type;
-  }
-  const key = type.toUpperCase();
-  if (!Object.hasOwn(numbers, key) || type !== type.toLowerCase()) {
-    throw new TypeError(`load options: programs.${name}.${option}: there is no type "${type}"`);
-  }
-  return numbers[key]!;
 }

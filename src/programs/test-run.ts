@@ -6,9 +6,11 @@
  * `kernel/trace/bpf_trace.c`, by the functions `bpf_prog_test_run_*`.
  */
 
+import { describeValue } from '../codec/codec.ts';
 import { SyscallError } from '../errors.ts';
+import { explain as explainErrno } from '../kernel/hints.ts';
 import type { TestRunOutcome, TestRunRequest } from '../kernel/program-calls.ts';
-import { BPF_PROG_TYPE } from '../uapi/program-types.ts';
+import { BPF_PROG_TYPE, programTypeName } from '../uapi/program-types.ts';
 import type { ContextInput } from './context-codec.ts';
 
 /** `BPF_F_TEST_*` of include/uapi/linux/bpf.h. */
@@ -33,7 +35,7 @@ export interface TestRunOptions<C extends ContextInput = Uint8Array> {
    * as a list of numbers. It is not changed.
    */
   readonly context?: C;
-  /** How often it is run; 1 by default. */
+  /** How often it is run; 1 by default, and the most for types that are not measured. */
   readonly repeat?: number;
   /** Which CPU runs it: raw tracepoints only (5.10). */
   readonly cpu?: number;
@@ -125,6 +127,11 @@ export function testRunRequest(
   if (liveFrames && type !== BPF_PROG_TYPE.XDP) {
     throw new TypeError('run: only XDP programs run on live frames; leave liveFrames out');
   }
+  if ((options.repeat ?? 1) > 1 && !measuresRuns(type)) {
+    throw new TypeError(
+      `run: programs of type ${programTypeName(type)} are run once only; leave repeat out`,
+    );
+  }
   const wantsData = data !== null && !WITHOUT_PACKET.has(type) && !liveFrames;
   const dataRoom = options.dataOut ?? (wantsData ? data.length + GROWTH : false);
   const contextRoom = options.contextOut ?? defaultContextRoom(type, context, liveFrames);
@@ -138,7 +145,7 @@ export function testRunRequest(
     // A syscall program changes its context in place: the caller's stays as it is.
     context: type === BPF_PROG_TYPE.SYSCALL && context !== null ? context.slice() : context,
     contextOut: contextRoom === false ? null : new Uint8Array(contextRoom),
-    repeat: options.repeat ?? (measuresRuns(type) ? 1 : 0),
+    repeat: measuresRuns(type) ? (options.repeat ?? 1) : 0,
     flags,
     cpu: options.cpu ?? 0,
     batchSize: options.batchSize ?? 0,
@@ -172,7 +179,9 @@ export function testRunError(
   cause: SyscallError,
 ): SyscallError {
   const { command, errno, errnoName } = cause;
-  const hint = explain(typeName, request, cause) ?? cause.hint;
+  // What the kernel says itself goes before a guess; what is said of every such errno does not.
+  const isOwn = cause.hint !== explainErrno(command, errno, errnoName);
+  const hint = isOwn ? cause.hint : (explain(typeName, request, cause) ?? cause.hint);
   return new SyscallError(`program "${name}"`, { command, errno, errnoName, hint, cause });
 }
 
@@ -198,6 +207,11 @@ function explain(
   }
   if (SKB.test(typeName) && context !== null) {
     return 'of a struct __sk_buff only mark, priority, ifindex, ingress_ifindex, cb, tstamp, hwtstamp, wire_len, gso_segs and gso_size can be given; the rest follows from the packet and is zero';
+  }
+  if (typeName === 'syscall' && data === null && flags === 0) {
+    return context === null
+      ? 'the program reads its context, and none was given; give it by the option context'
+      : `the program reads more of its context than the ${context.length} bytes that were given, or these are more than 65535`;
   }
   if (data === null && context === null) {
     return `programs of type ${typeName} are run on data, a context or both; see docs/programs.md`;
@@ -225,6 +239,9 @@ function measuresRuns(type: number): boolean {
 
 /** @throws TypeError, RangeError for options that are wrong by themselves */
 export function checkTestRunOptions(options: TestRunOptions<ContextInput>): void {
+  if (typeof options !== 'object' || options === null) {
+    throw new TypeError(`run: options are an object, not ${describeValue(options)}`);
+  }
   for (const name of Object.keys(options)) {
     if (!OPTIONS.has(name)) {
       throw new TypeError(

@@ -1,7 +1,7 @@
 /**
  * Giving a program to the kernel and getting the reason if it is refused: first without a log, which is
- * fastest; after a refusal once more with one, which grows until all of it fits; and with less, where
- * the kernel is too old for something that the program can do without.
+ * fastest; after a refusal once more with one, which grows until all of it fits, and has more than
+ * statistics; and with less, where the kernel is too old for something that the program can do without.
  *
  * Rules: libbpf's `bpf_object_load_prog`; what a log takes: `bpf_verifier_log_attr_valid` in
  * kernel/bpf/log.c.
@@ -16,6 +16,10 @@ import type { ProgramAttributes } from '../kernel/program-calls.ts';
 const FIRST_LOG_BYTES = 1 << 16;
 /** The most that kernels before 5.2 take. */
 const MOST_LOG_BYTES = 0xff_ffff;
+/** `BPF_LOG_LEVEL1`: the log says which instruction, and of which line. */
+const PLACES = 1;
+/** `BPF_LOG_LEVEL` of include/linux/bpf_verifier.h: levels that say so. */
+const ANY_PLACES = 3;
 
 /** What came of giving a program to the kernel. */
 export interface Verified {
@@ -82,13 +86,17 @@ export function verify(
 
 function attempt(kernel: Kernel, attributes: ProgramAttributes, level: number): Verified | Refusal {
   if (level !== 0) {
-    return withLog(kernel, attributes, level, undefined);
+    const outcome = withLog(kernel, attributes, level, undefined);
+    // Statistics alone come with the reason of a refusal, but not with its place.
+    return outcome instanceof Refusal && outcome.log !== '' && (level & ANY_PLACES) === 0
+      ? withLog(kernel, attributes, level | PLACES, outcome.error)
+      : outcome;
   }
   try {
     const fd = kernel.loadProgram(attributes, null);
     return { fd, log: '', truncated: false, leftOut: undefined };
   } catch (error) {
-    return withLog(kernel, attributes, 1, asRefusal(error));
+    return withLog(kernel, attributes, PLACES, asRefusal(error));
   }
 }
 

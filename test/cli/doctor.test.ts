@@ -1,15 +1,18 @@
 /** `skep doctor`. What the probes answer is tested in test/probes. */
 
-import { existsSync, readFileSync } from 'node:fs';
-import { describe, expect, it, vi } from 'vitest';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
 import { type Diagnosis, doctorCommand } from '../../src/cli/doctor.ts';
 import {
   decodeCapabilities,
+  kernelTypes,
   lockdownMode,
   lockedMemoryLimit,
 } from '../../src/cli/doctor-system.ts';
 import { CommandError } from '../../src/cli/usage.ts';
-import { KernelUnavailableError, SyscallError } from '../../src/errors.ts';
+import { KernelUnavailableError, SkepError, SyscallError } from '../../src/errors.ts';
 import type { Kernel } from '../../src/kernel/kernel.ts';
 import { MemoryKernel } from '../../src/kernel/memory/memory-kernel.ts';
 import { ERRNO } from '../../src/uapi/errno.ts';
@@ -170,6 +173,46 @@ describe('skep doctor', () => {
     expect({ fits, status }).toEqual({ fits: true, status: 0 });
   });
 
+  it.each<[string, 'no' | 'not permitted', () => Uint8Array]>([
+    ['damaged', 'no', () => new Uint8Array(100)],
+    [
+      'a directory',
+      'no',
+      () => {
+        throw unreadable('EISDIR');
+      },
+    ],
+    [
+      'for others',
+      'not permitted',
+      () => {
+        throw unreadable('EACCES');
+      },
+    ],
+  ])('reports that the types of the kernel are %s', async (_, answer, kernelBtf) => {
+    const kernel = new MemoryKernel({ cpus: 2 });
+    vi.spyOn(kernel, 'kernelBtf').mockImplementation(kernelBtf);
+    const all = await diagnose([], kernel);
+    expect(all.status).toBe(0);
+    expect(all.document.kernel!.features).toContainEqual(
+      expect.objectContaining({ name: 'module btf', answer: 'unknown' }),
+    );
+    for (const [object, needs] of [
+      ['programs/core', 'CO-RE'],
+      ['programs/every-section', 'what it is for'],
+    ] as const) {
+      const { status, document } = await diagnose([objectPath(object)], kernel);
+      expect(status).toBe(1);
+      expect(document.object?.findings).toContainEqual({
+        subject: expect.stringMatching(/^program "/),
+        needs,
+        answer,
+        reason: expect.stringMatching(/^the types of the running kernel cannot be used: ./),
+        required: true,
+      });
+    }
+  });
+
   it('says what programs there is no place for', async () => {
     const { status, document } = await diagnose(
       [objectPath('programs/unknown-section')],
@@ -218,6 +261,12 @@ describe('skep doctor', () => {
   });
 });
 
+/** As reading the kernel's BTF fails. */
+function unreadable(code: string): SkepError {
+  const cause = Object.assign(new Error(code), { code });
+  return new SkepError('ERR_SKEP_FILE', `it cannot be read (${code})`, { cause });
+}
+
 /** BTF with one type that no object looks for. */
 async function emptyKernelTypes(): Promise<Uint8Array> {
   const { intType, smallBtf } = await import('../../src/probes/small-btf.ts');
@@ -256,6 +305,41 @@ describeKernel('skep doctor', () => {
 });
 
 describe('what files say of a system', () => {
+  describe('is whether the kernel has types', () => {
+    const directory = mkdtempSync(join(tmpdir(), 'skep-doctor-'));
+    const own = join(directory, 'vmlinux');
+    afterEach(() => rmSync(own, { recursive: true, force: true }));
+    afterAll(() => rmSync(directory, { recursive: true }));
+    const said = () => kernelTypes(directory).map(({ name, value, note }) => [name, value, note]);
+
+    it('that are there and can be read, then those of modules', async () => {
+      writeFileSync(own, await emptyKernelTypes());
+      writeFileSync(join(directory, 'a_module'), '');
+      expect(said()).toEqual([
+        ['kernel BTF', own, ''],
+        ['BTF of modules', 'a_module', ''],
+      ]);
+    });
+
+    it('or none, with what the kernel needs', () => {
+      expect(said()).toEqual([
+        ['kernel BTF', 'none', expect.stringMatching(/^no CO-RE.*CONFIG_DEBUG_INFO_BTF$/)],
+      ]);
+    });
+
+    it('or some that are damaged', () => {
+      writeFileSync(own, 'no BTF at all');
+      expect(said()).toEqual([['kernel BTF', 'unusable', expect.stringMatching(/^no CO-RE.*BTF/)]]);
+    });
+
+    it('or a directory in their place', () => {
+      mkdirSync(own);
+      expect(said()).toEqual([
+        ['kernel BTF', 'unusable', expect.stringMatching(/EISDIR\): it is a directory/)],
+      ]);
+    });
+  });
+
   it('is which capabilities a process has', () => {
     expect(decodeCapabilities('0000000000000000')).toEqual([]);
     // CAP_NET_ADMIN 12, CAP_PERFMON 38, CAP_BPF 39 (include/uapi/linux/capability.h), and one to come.

@@ -12,6 +12,8 @@ import { objectPath } from './skep.ts';
 const DEMO = objectPath('demo');
 const OPTIONAL = objectPath('programs/optional');
 const PACKETS = 'fixtures/run/packets.bpf.o';
+const STAGES = 'fixtures/run/stages.bpf.o';
+const OPTIONS = objectPath('data/kconfig');
 const REFUSED = 'fixtures/run/refused.bpf.o';
 const GOES = 'verified, and unloaded with the end of this command (--pin-programs keeps them): ';
 
@@ -66,6 +68,64 @@ describe('skep load chooses programs', () => {
     expect(await plan(bare, ...args)).toMatch(/"on_tp_btf_bare": tracing, .* for sched_switch\n/);
   });
 
+  it('--slot says what is in a program array', async () => {
+    const plan = async (...args: string[]) =>
+      (await runHere(['load', '--plan', STAGES, ...args], new MemoryKernel())).stdout;
+    const set = [
+      '--slot',
+      'stages:0=twenty',
+      '--slot',
+      'stages:2=none',
+      '--slot',
+      'stages:0x3=ten',
+    ];
+    const text = await plan(...set);
+    expect(text).toContain(' fill "stages": [0] = twenty, [3] = ten\n');
+    expect(text).toContain('omitted  "stages": slot 2 is left as it is, without program "twenty"');
+  });
+
+  it('leaves slots of programs that the user leaves out as they are, and says so', async () => {
+    const one = await planned([STAGES, '--program', 'enter']);
+    expect(one).toEqual({ loaded: ['enter'], omitted: ['ten', 'twenty', 'thirty'] });
+    const { stdout } = await runHere(
+      ['load', '--plan', STAGES, '--omit', 'ten'],
+      new MemoryKernel(),
+    );
+    expect(stdout).toContain(' fill "stages": [2] = twenty\n');
+    expect(stdout).toContain('omitted  "stages": slot 0 is left as it is, without program "ten"\n');
+  });
+
+  it('advises how to leave a slot empty, if its program was put there by hand', async () => {
+    const args = ['load', STAGES, '--omit', 'ten', '--slot', 'stages:1=ten'];
+    expect((await runHere(args, new MemoryKernel())).stderr).toMatch(
+      /slot 1 of map "stages" is to hold program "ten", .* by --slot stages:1=none \[ERR_SKEP_LOAD\]/,
+    );
+  });
+
+  it('--kernel-config gives options that the kernel does not tell', async () => {
+    const kernel = new MemoryKernel();
+    const without = await runHere(['load', OPTIONS], kernel);
+    expect(without.stderr).toMatch(/; give their values by --kernel-config NAME=VALUE \[ERR_/);
+    const given = [
+      'CONFIG_HZ=250',
+      'CONFIG_BPF_SYSCALL=y',
+      'CONFIG_BPF_JIT=m',
+      'CONFIG_LOG_BUF_SHIFT=17',
+      'CONFIG_DEFAULT_HOSTNAME=here',
+      'CONFIG_SKEP_LETTER=y',
+      'CONFIG_SKEP_MISSING=0',
+    ];
+    const wrong = ['load', OPTIONS, '--kernel-config', 'CONFIG_BPF_SYSCALL=m'];
+    expect(await runHere(wrong, kernel)).toMatchObject({
+      status: 2,
+      stderr: expect.stringMatching(
+        /^skep: --kernel-config CONFIG_BPF_SYSCALL: expected a boolean/,
+      ),
+    });
+    const args = given.flatMap((option) => ['--kernel-config', option]);
+    expect(await runHere(['load', OPTIONS, ...args], kernel)).toMatchObject({ status: 0 });
+  });
+
   it('says which option helps', async () => {
     const kernel = new MemoryKernel();
     const unknown = await runHere(['load', objectPath('programs/unknown-section')], kernel);
@@ -85,7 +145,28 @@ describe('skep load chooses programs', () => {
       ['--attach-to', 'nobody=x'],
       'the object has no program "nobody"; it has answer, lengthen, mark',
     ],
-    [['--type', 'mark=xdpp'], 'programs.mark.type: there is no type "xdpp"'],
+    [['--type', 'mark=xpd'], '--type mark: there is no program type "xpd"; did you mean "xdp"?'],
+    [
+      ['--attach-to', 'answer=vfs_read'],
+      '--attach-to answer: a program of type xdp has no target when it is loaded; leave it out',
+    ],
+    [
+      ['--slot', 'counts:0=answer'],
+      'map "counts" is no program array, so no programs go into its slots',
+    ],
+    [['--slot', 'counts:0=anwser'], 'the object has no program "anwser"; did you mean "answer"?'],
+    [
+      ['--slot', 'counts=answer'],
+      "option '--slot <MAP:INDEX=PROGRAM>' argument 'counts=answer' is invalid. Expected MAP:INDEX=PROGRAM, or MAP:INDEX=none.",
+    ],
+    [
+      ['--kernel-config', 'CONFIG_HZ=100'],
+      '--kernel-config: the object has no kernel option "CONFIG_HZ"; it has none',
+    ],
+    [
+      ['--verifier-log', '8'],
+      `option '--verifier-log <LEVEL>' argument '8' is invalid. "8" is no level: 1, 2 for every instruction, 4 for numbers alone, or a sum of them.`,
+    ],
     [
       ['--type', 'mark=xdp', '--type', 'mark=tc'],
       `option '--type <NAME=TYPE>' argument 'mark=tc' is invalid. Program "mark" was given before.`,
@@ -142,6 +223,12 @@ describeKernel('skep load', () => {
     expect(text).not.toContain(GOES);
   });
 
+  it('says of the kernel in this process that it has accepted them, and no more', async () => {
+    const { stdout } = await runHere(['load', PACKETS, '--kernel', 'memory']);
+    expect(stdout).toMatch(/^accepted, and unloaded with the end of this command/m);
+    expect(stdout).not.toContain('verified');
+  });
+
   it('says which programs were verified and no more', async () => {
     const args = ['load', PACKETS, '--pin', `counts=${pins.path}/counts`];
     const text = await printed(args);
@@ -183,12 +270,16 @@ describeKernel('skep load', () => {
     expect(omitted).toEqual([{ program: 'lengthen', reason: 'left out by the options' }]);
   });
 
-  it('leaves nothing if a pin of a program is taken', async () => {
+  it('says that a pin of a program is taken before it does anything', async () => {
     await printed(['load', PACKETS, '--pin-programs', pins.path, '--program', 'mark']);
     const again = await runHere(['load', PACKETS, '--pin-programs', pins.path]);
-    expect(again.status).toBe(1);
-    expect(again.stdout).toMatch(/\nundone {3}every step above\n$/);
-    expect(again.stderr).toMatch(/EEXIST/);
+    expect(again).toEqual({
+      status: 1,
+      stdout: '',
+      stderr: expect.stringMatching(
+        /program "mark", pin .*\/mark: .* EEXIST .*remove that pin, or/,
+      ),
+    });
     expect(readdirSync(pins.path)).toEqual(['mark']);
   });
 

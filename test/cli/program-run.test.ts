@@ -111,6 +111,32 @@ describeKernel('skep program run', () => {
   });
 });
 
+describeKernel('skep program run of a syscall program', () => {
+  const run = (...args: string[]) => runHere(['program', 'run', ...args]);
+
+  it.each([
+    [[], /\(the program reads its context, and none was given; give it by the option context\)/],
+    [
+      ['--context', '01'],
+      /\(the program reads more of its context than the 1 bytes that were given/,
+    ],
+  ])('says what it lacks: %j', async (args, message) => {
+    const { status, stderr } = await run('fixtures/run/tenants.bpf.o', 'account', ...args);
+    expect(status).toBe(1);
+    expect(stderr).toMatch(message);
+  });
+
+  it('--kernel-config gives an object options of the kernel', async () => {
+    const args = ['fixtures/run/options.bpf.o', '--data', ARP, '--kernel-config'];
+    expect(await run(...args, 'CONFIG_SKEP_U8=7')).toMatchObject({ status: 0 });
+    expect(await run(...args, 'CONFIG_SKEP_U8=256')).toMatchObject({
+      status: 2,
+      stderr: expect.stringMatching(/^skep: --kernel-config CONFIG_SKEP_U8: expected /),
+    });
+    expect(await run('id:1', '--kernel-config', 'CONFIG_SKEP_U8=7')).toMatchObject({ status: 2 });
+  });
+});
+
 describe('skep program run of an object', () => {
   it('asks which program, if there are several', async () => {
     expect(await runHere(['program', 'run', PACKETS])).toEqual({

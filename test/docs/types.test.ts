@@ -63,6 +63,7 @@ describe('the code of the documentation', () => {
       new Set([
         'README.md',
         'docs/core.md',
+        'docs/doctor.md',
         'docs/externs.md',
         'docs/globals.md',
         'docs/loading.md',

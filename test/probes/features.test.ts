@@ -1,7 +1,7 @@
 /** What a kernel can do, as asked by trying; compared with bpftool, and with the version of the kernel. */
 
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { SyscallError } from '../../src/errors.ts';
+import { SkepError, SyscallError } from '../../src/errors.ts';
 import { linuxKernel } from '../../src/kernel/linux.ts';
 import { hasMapType } from '../../src/kernel/memory/create-rules.ts';
 import { MemoryKernel } from '../../src/kernel/memory/memory-kernel.ts';
@@ -33,6 +33,13 @@ const NOT_ASKED = new Set([
   'bpf_cgrp_storage_get',
   'bpf_cgrp_storage_delete',
 ]);
+
+describeKernel('the features of the running kernel', () => {
+  it('are asked of it if no other is given', () => {
+    expect(features()).toBe(features(linuxKernel()));
+    expect(features().helper('xdp', 'redirect_map').answer).toBe('yes');
+  });
+});
 
 describeKernel('what bpftool says of this kernel', () => {
   const canAsk = hasProgram('bpftool');
@@ -189,6 +196,58 @@ describe('probes in the process', () => {
     expect(set.mapType(BPF_MAP_TYPE.HASH).answer).toBe('unknown');
     create.mockRestore();
     expect(set.mapType(BPF_MAP_TYPE.HASH).answer).toBe('yes');
+  });
+
+  it('take names as well as numbers', () => {
+    const set = new FeatureSet(new MemoryKernel({ cpus: 2 }));
+    expect(set.mapType('hash_of_maps')).toBe(set.mapType(BPF_MAP_TYPE.HASH_OF_MAPS));
+    expect(set.programType('sched_cls')).toBe(set.programType(BPF_PROG_TYPE.SCHED_CLS));
+    const answer = set.helper(BPF_PROG_TYPE.XDP, BPF_FUNC.redirect_map);
+    expect(answer.answer).toBe('yes');
+    expect(set.helper('xdp', 'redirect_map')).toBe(answer);
+    expect(set.helper('xdp', 'bpf_redirect_map')).toBe(answer);
+  });
+
+  it.each<[(set: FeatureSet) => void, string]>([
+    [(set) => set.mapType('hsah'), 'there is no map type "hsah"; did you mean "hash"?'],
+    [(set) => set.programType('xpd'), 'there is no program type "xpd"; did you mean "xdp"?'],
+    [(set) => set.helper('xdpp', 1), 'there is no program type "xdpp"; did you mean "xdp"?'],
+    [
+      (set) => set.helper('xdp', 'redirect_mapp'),
+      'there is no helper "redirect_mapp"; did you mean "redirect_map"?',
+    ],
+  ])('say which name was most likely meant: %s', (ask, message) => {
+    expect(() => ask(new FeatureSet(new MemoryKernel()))).toThrow(new TypeError(message));
+  });
+
+  it('say which feature was most likely meant', () => {
+    const set = new FeatureSet(new MemoryKernel());
+    expect(() => set.feature('global dta' as never)).toThrow(
+      new RangeError('there is no feature "global dta"; did you mean "global data"?'),
+    );
+  });
+
+  it.each<[string, () => Uint8Array]>([
+    ['damaged', () => new Uint8Array(100)],
+    [
+      'unreadable',
+      () => {
+        throw new SkepError('ERR_SKEP_FILE', 'this user may not read it');
+      },
+    ],
+  ])('do not know what %s types of the kernel would tell', (_, kernelBtf) => {
+    const kernel = new MemoryKernel({ cpus: 2 });
+    vi.spyOn(kernel, 'kernelBtf').mockImplementation(kernelBtf);
+    const set = new FeatureSet(kernel);
+    for (const { name } of FEATURES) {
+      set.feature(name);
+    }
+    expect(set.feature('module btf')).toEqual({
+      answer: 'unknown',
+      reason: expect.stringMatching(/^the types of the kernel cannot be used: ./),
+    });
+    expect(set.helper('tracing', 'redirect_map').answer).toBe('unknown');
+    expect(set.mapType('hash').answer).toBe('yes');
   });
 
   it('take no names and numbers that there are not', () => {

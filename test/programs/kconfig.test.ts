@@ -7,6 +7,7 @@ import { describe, expect, it } from 'vitest';
 import { SyscallError } from '../../src/errors.ts';
 import type { Kernel } from '../../src/kernel/kernel.ts';
 import { linuxKernel } from '../../src/kernel/linux.ts';
+import { MemoryKernel } from '../../src/kernel/memory/memory-kernel.ts';
 import { ObjectFile } from '../../src/loader/object-file.ts';
 import { kconfigContents } from '../../src/programs/kconfig.ts';
 import { configured } from '../../src/programs/kconfig-file.ts';
@@ -41,7 +42,8 @@ CONFIG_DEFAULT_HOSTNAME="(none)"
 `;
 
 function withConfig(configuration: string | null, parts: Partial<Kernel> = {}): Kernel {
-  return partialKernel({ configuration: () => configuration, version: () => 0x061200, ...parts });
+  const version = () => 0x061200;
+  return partialKernel({ name: 'linux', configuration: () => configuration, version, ...parts });
 }
 
 /** The values of an object's options by name: text as text, everything else as a number. */
@@ -146,6 +148,21 @@ describe('the contents of .kconfig', () => {
     expect(() => kconfigContents(options, withConfig(null))).toThrow(
       /CONFIG_SKEP_U64, .*CONFIG_SKEP_TEXT \(the kernel does not tell its configuration/,
     );
+  });
+
+  it('are not advised to be weak where that would not help', () => {
+    const silent = withConfig(null, { symbolAddresses: () => new Map() });
+    const refused = (object: ObjectFile) => () => kconfigContents(object, silent);
+    for (const object of [options, real]) {
+      expect(refused(object)).toThrow(/; give their values in the load option kernelConfig$/);
+      expect(refused(object)).not.toThrow(/__weak/);
+    }
+  });
+
+  it('are looked for in an option of a kernel of a test', () => {
+    const place = /: the option configuration of the in-process kernel|looked at the option conf/;
+    expect(() => kconfigContents(real, new MemoryKernel())).toThrow(place);
+    expect(() => kconfigContents(real, new MemoryKernel({ configuration: '' }))).toThrow(place);
   });
 
   it('are asked of the kernel once', () => {

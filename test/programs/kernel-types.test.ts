@@ -31,6 +31,19 @@ describe('types of the kernel', () => {
     expect(new KernelTypes(kernel).kernelBtf).toBe(new KernelTypes(kernel).kernelBtf);
   });
 
+  it('cannot be had where they are damaged, which is said of the kernel, not of the object', () => {
+    const types = new KernelTypes(partialKernel({ kernelBtf: () => new Uint8Array(100) }));
+    expect(() => types.kernelBtf).toThrow(
+      expect.objectContaining({
+        code: 'ERR_SKEP_LOAD',
+        message: expect.stringMatching(
+          /^the types of the running kernel cannot be used: BTF in \/sys/,
+        ),
+        cause: expect.objectContaining({ code: 'ERR_SKEP_BTF' }),
+      }),
+    );
+  });
+
   it('are none where the kernel has no BTF, and then no module has any', () => {
     const { kernel, asked } = toyKernel({ kernelBtf: () => null });
     const types = new KernelTypes(kernel);

@@ -1,12 +1,15 @@
 /** The loader and programs, on kernels in the process: steps, their order, what is refused beforehand. */
 
-import { describe, expect, it } from 'vitest';
+import { tmpdir } from 'node:os';
+import { describe, expect, it, vi } from 'vitest';
+import { SkepError } from '../../src/errors.ts';
 import { MemoryKernel } from '../../src/kernel/memory/memory-kernel.ts';
 import { load, plan } from '../../src/loader/load.ts';
 import { ObjectFile } from '../../src/loader/object-file.ts';
 import type { LoadOptions } from '../../src/loader/options.ts';
 import { describeStep } from '../../src/loader/steps.ts';
 import { ProgramArray } from '../../src/maps/program-array.ts';
+import { RawMap } from '../../src/maps/raw-map.ts';
 import { Btf } from '../../src/obj/btf/btf.ts';
 import { fixturePath, openFixture } from '../support/fixtures.ts';
 import { ScriptedKernel } from '../support/scripted-kernel.ts';
@@ -54,7 +57,19 @@ describe('the plan of a load', () => {
   });
 
   it.each<[string, LoadOptions, RegExp]>([
-    ['a program that is not there', { programs: { tenn: {} } }, /no program "tenn"; it has ten,/],
+    [
+      'a program that is not there',
+      { programs: { tenn: {} } },
+      /no program "tenn" \(did you mean "ten"\?\); it has ten,/,
+    ],
+    ['a program that is like none', { programs: { other: {} } }, /no program "other"; it has ten,/],
+    ['a level of the log that there is not', { logLevel: 8 }, /logLevel/],
+    ['half a level of the log', { logLevel: 1.5 }, /logLevel/],
+    [
+      'options of the kernel that nothing asks for',
+      { kernelConfig: { CONFIG_HZ: 100 } },
+      /kernelConfig: the object has no kernel option "CONFIG_HZ"; it has none/,
+    ],
     ['an option that is not there', { programs: { ten: { load: true } } } as never, /load/],
     ['pins of programs that are not loaded', { programs: false, pinPrograms: PINS }, /not loaded/],
     [
@@ -92,11 +107,75 @@ describe('the plan of a load', () => {
     expect(() => plan(openRun('stages'), { kernel, ...options })).toThrow(message);
   });
 
+  it.each<[string, LoadOptions['maps']]>([
+    ['left out', { '.kconfig': { create: false } }],
+    ['replaced', { '.kconfig': { replace: Object.create(RawMap.prototype) as RawMap } }],
+  ])('refuses options of the kernel if their map is %s', (what, maps) => {
+    const kernelConfig = { CONFIG_HZ: 100 };
+    const options = { kernel: new MemoryKernel(), maps: maps!, kernelConfig };
+    expect(() => plan(openRun('options'), options)).toThrow(
+      new TypeError(
+        `load options: kernelConfig cannot be given: the map of section ".kconfig" is ${what}`,
+      ),
+    );
+  });
+
+  it('tells of declared slots that the options leave as they are', () => {
+    const maps = { stages: { slots: { 0: null, 1: null } } };
+    const { steps, omitted } = plan(openRun('stages'), { kernel: new MemoryKernel(), maps });
+    expect(steps.map(describeStep)).toContain('fill "stages": [2] = twenty');
+    expect(omitted.filter((left) => 'map' in left)).toEqual([
+      { map: 'stages', reason: 'slot 0 is left as it is, without program "ten"' },
+    ]);
+  });
+
   it('refuses slots with programs of a map that is no program array', () => {
     const maps = { counts: { slots: { 0: 'answer' } } };
     expect(() => plan(openRun('packets'), { kernel: new MemoryKernel(), maps })).toThrow(
       /map "counts" is no program array/,
     );
+  });
+});
+
+describe('what a load looks at before it creates anything', () => {
+  const untouched = (options: LoadOptions) => {
+    const kernel = new ScriptedKernel();
+    const create = vi.spyOn(kernel, 'createMap');
+    expect(() => load(openRun('stages'), { kernel, ...options })).toThrow();
+    expect(create).not.toHaveBeenCalled();
+    expect(() => load(openRun('stages'), { kernel, ...options })).toThrow(SkepError);
+    try {
+      load(openRun('stages'), { kernel, ...options });
+    } catch (error) {
+      return error as SkepError;
+    }
+    throw new Error('it was loaded');
+  };
+
+  it('is whether there are types at the path of kernelBtf', () => {
+    expect(untouched({ kernelBtf: tmpdir() })).toMatchObject({
+      code: 'ERR_SKEP_FILE',
+      message: `${tmpdir()} cannot be read (EISDIR): it is a directory; give a file with BTF`,
+    });
+    expect(untouched({ kernelBtf: '/absent/types' }).message).toMatch(/ENOENT.*no such file$/);
+    expect(untouched({ kernelBtf: new Uint8Array(100) })).toMatchObject({ code: 'ERR_SKEP_BTF' });
+  });
+
+  it('is whether something is where a program is to be pinned', () => {
+    const kernel = new MemoryKernel();
+    load(openRun('stages'), { kernel, pinPrograms: PINS }).close();
+    const verified = vi.spyOn(kernel, 'loadProgram');
+    const before = kernel.openDescriptors();
+    expect(() => load(openRun('stages'), { kernel, pinPrograms: PINS })).toThrow(
+      expect.objectContaining({
+        errnoName: 'EEXIST',
+        message: expect.stringMatching(
+          /^program "ten", pin \/sys\/fs\/bpf\/app\/ten: .*remove that pin, or choose another path/,
+        ),
+      }),
+    );
+    expect(verified).not.toHaveBeenCalled();
+    expect(kernel.openDescriptors()).toEqual(before);
   });
 });
 

@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from 'vitest';
 import type { CoreResult } from '../../src/obj/core/resolve.ts';
-import { explainPoison, type Poison } from '../../src/programs/poison.ts';
+import { describePoison, explainPoison, type Poison } from '../../src/programs/poison.ts';
 
 /** As Linux 6.18 ends a log, for the instruction that libbpf poisons so. */
 const ending = (slot: number, number: number) =>
@@ -19,8 +19,31 @@ const result: CoreResult = {
   candidates: [
     { target: 'vmlinux', typeId: 7, type: 'struct task_struct', failure: 'has no member "state"' },
   ],
-  failure: 'no candidate fits',
+  failure: 'struct task_struct (vmlinux [7]) does not fit: has no member "state"',
 };
+
+describe('a CO-RE relocation without an answer', () => {
+  const said = (more: Partial<CoreResult>) =>
+    describePoison({ slot: 5, kind: 'core', result: { ...result, ...more } });
+
+  it('says once why a candidate does not fit', () => {
+    expect(said({}).match(/has no member "state"/g)).toHaveLength(1);
+  });
+
+  it('says that there is no candidate', () => {
+    const failure = 'vmlinux has no type like struct task_struct___old';
+    expect(said({ candidates: [], failure })).toMatch(/\(0:0\): vmlinux has no type like [^:;]*$/);
+  });
+
+  it('says why a load cannot be adjusted to the type that fits', () => {
+    const memory = { originalBytes: 4, bytes: 8, failure: '"state" is long of 8 bytes there' };
+    const [candidate] = result.candidates;
+    const candidates = [{ ...candidate!, failure: null }];
+    expect(said({ value: 8n, failure: null, memory, candidates })).toMatch(
+      /: "state" is long of 8 bytes there; vmlinux \[7\] struct task_struct: it fits$/,
+    );
+  });
+});
 
 describe('a log that ends with a poisoned instruction', () => {
   it.each<[string, Poison, number, string]>([
@@ -28,7 +51,7 @@ describe('a log that ends with a poisoned instruction', () => {
       'says which CO-RE relocation, which types were tried, and why they do not fit',
       { slot: 5, kind: 'core', result },
       195896080,
-      '5: <invalid CO-RE relocation>\nfailed to resolve CO-RE relocation field_byte_offset of struct task_struct___old, state (0:0): no candidate fits; vmlinux [7] struct task_struct: has no member "state"\n',
+      '5: <invalid CO-RE relocation>\nfailed to resolve CO-RE relocation field_byte_offset of struct task_struct___old, state (0:0): vmlinux [7] struct task_struct: has no member "state"\n',
     ],
     [
       'says which map was left out',

@@ -29,6 +29,8 @@ function definition(section: string): ProgramDefinition {
   };
 }
 
+const attachProgram = Object.create(Program.prototype) as Program;
+
 const shape = (section: string, options?: ProgramOptions) =>
   programShape(definition(section), options);
 
@@ -134,8 +136,44 @@ describe('a program', () => {
     },
   );
 
+  it.each([
+    ['type', 'xpd', /there is no program type "xpd"; did you mean "xdp"\?/],
+    [
+      'attachType',
+      'xdp_devmpa',
+      /there is no attach type "xdp_devmpa"; did you mean "xdp_devmap"\?/,
+    ],
+  ])('says which %s was most likely meant by %s', (option, given, message) => {
+    expect(() => shape('xdp', { [option]: given })).toThrow(message);
+  });
+
+  it.each([
+    ['xdp', { attachTo: 'vfs_read' }, /programs\.entry\.attachTo: a program of type xdp has no/],
+    ['tc', { attachTo: 'eth0' }, /programs\.entry\.attachTo: a program of type sched_cls has no/],
+    ['fentry/vfs_read', { type: 'syscall', attachTo: 'a' }, /of type syscall has no target/],
+    [
+      'kprobe/vfs_read',
+      { attachProgram },
+      /programs\.entry\.attachProgram: .* type kprobe is for no/,
+    ],
+  ])('is refused with a target that would change nothing: %s, %j', (section, options, message) => {
+    expect(() => shape(section, options)).toThrow(TypeError);
+    expect(() => shape(section, options)).toThrow(message);
+  });
+
+  it.each([
+    'kprobe/vfs_read',
+    'tracepoint/syscalls/sys_enter_openat',
+    'raw_tp/sys_enter',
+    'fentry.multi/vfs_*',
+  ])('keeps the target of the options until it is attached: %s', (section) => {
+    expect(shape(section, { attachTo: 'vfs_write' })).toMatchObject({
+      attachTo: 'vfs_write',
+      needsTarget: false,
+    });
+  });
+
   it('replaces a function of the program that the options give', () => {
-    const attachProgram = Object.create(Program.prototype) as Program;
     expect(shape('freplace/handler', { attachProgram })).toMatchObject({
       needsTarget: true,
       attachTo: 'handler',

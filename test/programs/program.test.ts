@@ -43,8 +43,8 @@ describe('a test run', () => {
 
   it('has the room that is asked for', () => {
     const data = new Uint8Array(100);
-    const request = asked('packets', 'answer', { data, dataOut: 101, contextOut: 8 });
-    expect([request.dataOut!.length, request.contextOut!.length]).toEqual([101, 8]);
+    const request = asked('packets', 'answer', { data, dataOut: 101, contextOut: 25 });
+    expect([request.dataOut!.length, request.contextOut!.length]).toEqual([101, 25]);
     expect(asked('packets', 'answer', { data, dataOut: false }).dataOut).toBeNull();
   });
 
@@ -64,6 +64,23 @@ describe('a test run', () => {
     expect(request.context).not.toBe(context);
   });
 
+  it.each([null, 7, 'data'])('is asked for by an object of options, not by %j', (options) => {
+    expect(() => asked('packets', 'answer', options as never)).toThrow(
+      new TypeError(
+        `run: options are an object, not ${typeof options === 'string' ? '"data"' : options}`,
+      ),
+    );
+  });
+
+  it('is one run of what is not measured', () => {
+    const programs = { mark: { type: 'raw_tracepoint' } };
+    expect(asked('packets', 'mark', { repeat: 1 }, programs).repeat).toBe(0);
+    expect(() => asked('packets', 'mark', { repeat: 2 }, programs)).toThrow(
+      new TypeError('run: programs of type raw_tracepoint are run once only; leave repeat out'),
+    );
+    expect(() => asked('tenants', 'account', { repeat: 2 })).toThrow(TypeError);
+  });
+
   it('names what options imply by its flags', () => {
     const data = new Uint8Array(14);
     expect(asked('packets', 'answer', { data, liveFrames: true, batchSize: 8 })).toMatchObject({
@@ -72,8 +89,8 @@ describe('a test run', () => {
       dataOut: null,
     });
     const programs = { mark: { type: 'raw_tracepoint' } };
-    const onCpu = asked('packets', 'mark', { cpu: 2, flags: 8, context: [1n, -1] }, programs);
-    expect(onCpu).toMatchObject({ flags: 9, cpu: 2, repeat: 0, dataOut: null });
+    const onCpu = asked('packets', 'mark', { cpu: 1, flags: 8, context: [1n, -1] }, programs);
+    expect(onCpu).toMatchObject({ flags: 9, cpu: 1, repeat: 0, dataOut: null });
     expect([...new BigInt64Array(onCpu.context!.buffer)]).toEqual([1n, -1n]);
   });
 });

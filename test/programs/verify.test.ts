@@ -108,6 +108,22 @@ describe('a program that is refused', () => {
     expect(calls.map(({ level }) => level)).toEqual([0, 1]);
   });
 
+  it('is given again for the place, if only statistics were asked for', () => {
+    const { kernel, calls } = answering(({ level }) => ({
+      errno: 'EACCES',
+      log: level === 4 ? 'R0 !read_ok' : '; return x; @ a.c:3\n0: (95) exit\nR0 !read_ok',
+    }));
+    const { log } = refusedWith(verify(kernel, ATTRIBUTES, { ...QUIET, level: 4 }));
+    expect(log).toContain('0: (95) exit');
+    expect(calls.map(({ level }) => level)).toEqual([4, 5]);
+  });
+
+  it.each([1, 2, 6])('is given once at level %i, which has the place', (level) => {
+    const { kernel, calls } = answering(() => ({ errno: 'EACCES', log: 'R0 !read_ok' }));
+    refusedWith(verify(kernel, ATTRIBUTES, { ...QUIET, level }));
+    expect(calls.map((call) => call.level)).toEqual([level]);
+  });
+
   it('is given with as much room as the kernel says that the log takes', () => {
     const log = 'x'.repeat(300_000);
     const { kernel, calls } = answering(() => ({ errno: 'EINVAL', log, tellsLength: true }));
