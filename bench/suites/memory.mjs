@@ -16,9 +16,9 @@ const AT_MOST_NS = 5;
 
 const READINGS = [
   { element: 'u32', mode: 'numbers', what: 'u32, numbers[]', atMostNs: AT_MOST_NS },
-  { element: 'u64', mode: 'numbers', what: 'u64, numbers[]', atMostNs: AT_MOST_NS },
+  { element: 'u64', mode: 'numbers', what: 'u64, numbers[]' },
   { element: 'u64', mode: 'compare', what: 'u64, numbers[], compared' },
-  { element: 'u32', mode: 'get', what: 'u32, get()' },
+  { element: 'u32', mode: 'get', what: 'u32, get()', atMostNs: AT_MOST_NS },
   { element: 'u64', mode: 'get', what: 'u64, get()' },
 ];
 
