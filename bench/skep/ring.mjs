@@ -47,11 +47,27 @@ function produce() {
   }
 }
 
+/**
+ * Records for each call of the function that reads. A program calls such a function often, and V8 then
+ * compiles it as a whole; of one long loop it may keep what it made while the loop ran, which is slower.
+ */
+const CHUNK = 64;
+
+/**
+ * Adds up the next few records.
+ * @param {ReturnType<typeof ring.cursor>} cursor
+ */
+function readChunk(cursor) {
+  let sum = 0;
+  for (let read = 0; read < CHUNK && cursor.next(); read += 1) sum += cursor.u32(0);
+  return sum;
+}
+
 /** Reads as the peers do: one number of 32 bits of each record. */
 function byCursor() {
   const cursor = ring.cursor();
   let sum = 0;
-  while (cursor.next()) sum += cursor.u32(0);
+  for (let read = 0; read < records; read += CHUNK) sum += readChunk(cursor);
   cursor.release();
   return sum;
 }
