@@ -4,8 +4,8 @@
  * Usage: node ring.mjs SAMPLES SAMPLE_MS WARM_UP_MS OBJECT RECORDS cursor|consume|await|await-bytes
  *
  * OBJECT is fixtures/run/ring.bpf.o, whose program fills the ring between the samples: loaded by
- * bpftool, which takes the map from a pin. So this needs a BPF file system at /sys/fs/bpf, and the
- * kernel's front from within the build, since skep runs no programs itself.
+ * bpftool, which takes the map from a pin, and run through the kernel's front within the build. So this
+ * needs a BPF file system at /sys/fs/bpf.
  */
 
 import { measure, measureAwaited, perItem, readPlan } from '../measure.mjs';
