@@ -10,7 +10,7 @@ import type { Kernel, MapInfo, MapUsage, PinAccess } from '../kernel/kernel.ts';
 import { linuxKernel } from '../kernel/linux.ts';
 import { mapTypeName } from '../uapi/map-types.ts';
 import { closedInTime } from './leaks.ts';
-import { checkPinPath, makePinDirectory, removeDirectories } from './pin-path.ts';
+import { checkPinPath, pinAt } from './pin-path.ts';
 
 /** What {@link MapHandle.info} tells. Sizes in bytes. */
 export interface DescribedMap extends MapInfo {
@@ -116,16 +116,7 @@ export abstract class MapHandle {
    * @throws SyscallError `EEXIST` if something is there already
    */
   pin(path: string): void {
-    const fd = this.fd;
-    const place = checkPinPath(path);
-    const made = makePinDirectory(this.kernel, place);
-    try {
-      this.kernel.pin(fd, place);
-    } catch (error) {
-      removeDirectories(this.kernel, made);
-      throw error;
-    }
-    this.#pinPath = place;
+    this.#pinPath = pinAt(this.kernel, this.fd, path);
   }
 
   /**

@@ -99,7 +99,7 @@ function checkDots(path: string, below: string): void {
 }
 
 /** Removes directories that {@link makePinDirectory} made, as far as they are empty. */
-export function removeDirectories(kernel: Kernel, made: readonly string[]): void {
+function removeDirectories(kernel: Kernel, made: readonly string[]): void {
   for (const directory of [...made].reverse()) {
     kernel.removeDirectory(directory);
   }
@@ -115,4 +115,23 @@ function notBpf(path: string, directory: string): SkepError {
 
 function pinPathError(path: string, problem: string): SkepError {
   return new SkepError('ERR_SKEP_PIN_PATH', `the pin path "${path}" ${problem}`);
+}
+
+/**
+ * Pins what `fd` stands for, and makes the directories that are missing. If it cannot be pinned, they
+ * are removed again.
+ *
+ * @returns the path as checked
+ * @throws SkepError `ERR_SKEP_PIN_PATH`; SyscallError `EEXIST` if something is there already
+ */
+export function pinAt(kernel: Kernel, fd: number, path: string): string {
+  const place = checkPinPath(path);
+  const made = makePinDirectory(kernel, place);
+  try {
+    kernel.pin(fd, place);
+  } catch (error) {
+    removeDirectories(kernel, made);
+    throw error;
+  }
+  return place;
 }

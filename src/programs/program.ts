@@ -6,7 +6,7 @@ import type { Kernel } from '../kernel/kernel.ts';
 import { linuxKernel } from '../kernel/linux.ts';
 import type { InfoTable, ProgramInfo, TestRunOutcome } from '../kernel/program-calls.ts';
 import { closedInTime, watchForLeak } from '../maps/leaks.ts';
-import { checkPinPath, makePinDirectory, removeDirectories } from '../maps/pin-path.ts';
+import { checkPinPath, pinAt } from '../maps/pin-path.ts';
 import { InfoRecords } from '../obj/btf/ext-records.ts';
 import { Instructions } from '../obj/instructions/instructions.ts';
 import { programTypeName } from '../uapi/program-types.ts';
@@ -200,16 +200,7 @@ export class Program {
    * @throws SyscallError `EEXIST` if something is there already
    */
   pin(path: string): void {
-    const fd = this.fd;
-    const place = checkPinPath(path);
-    const made = makePinDirectory(this.kernel, place);
-    try {
-      this.kernel.pin(fd, place);
-    } catch (error) {
-      removeDirectories(this.kernel, made);
-      throw error;
-    }
-    this.#pinPath = place;
+    this.#pinPath = pinAt(this.kernel, this.fd, path);
   }
 
   /**
