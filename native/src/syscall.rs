@@ -8,7 +8,7 @@
 #![allow(clippy::cast_sign_loss)]
 
 use core::ffi::c_void;
-use core::ptr::addr_of;
+use core::ptr::{addr_of, addr_of_mut};
 
 #[cfg(not(all(
     target_os = "linux",
@@ -35,6 +35,12 @@ const MAP_FIXED_NOREPLACE: i32 = 0x10_0000;
 const F_DUPFD_CLOEXEC: usize = 1030;
 const EPOLL_CLOEXEC: usize = 0o2_000_000;
 const EPOLL_CTL_ADD: usize = 1;
+const SIG_BLOCK: usize = 0;
+const SIG_SETMASK: usize = 2;
+/// A set of signals is 64 bits, of which the first is for signal 1; this one is 27.
+const ONLY_SIGPROF: u64 = 1 << 26;
+const BPF_PROG_LOAD: i32 = 5;
+const BPF_PROG_TEST_RUN: i32 = 10;
 const RLIMIT_MEMLOCK: usize = 8;
 const RLIM_INFINITY: u64 = u64::MAX;
 
@@ -43,6 +49,7 @@ mod arch {
     pub const CLOSE: usize = 3;
     pub const MMAP: usize = 9;
     pub const MUNMAP: usize = 11;
+    pub const RT_SIGPROCMASK: usize = 14;
     pub const IOCTL: usize = 16;
     pub const FCNTL: usize = 72;
     pub const EPOLL_CTL: usize = 233;
@@ -85,6 +92,7 @@ mod arch {
     pub const FCNTL: usize = 25;
     pub const IOCTL: usize = 29;
     pub const CLOSE: usize = 57;
+    pub const RT_SIGPROCMASK: usize = 135;
     pub const MUNMAP: usize = 215;
     pub const MMAP: usize = 222;
     pub const PERF_EVENT_OPEN: usize = 241;
@@ -123,8 +131,30 @@ mod arch {
 /// everything that they point to. (A bad address that is not mapped gives `-EFAULT`.)
 #[inline]
 pub unsafe fn bpf(command: i32, attributes: usize, size: u32) -> isize {
+    // The verifier and test runs give up (EAGAIN, EINTR) when a signal is pending. That of a profiler
+    // comes every millisecond or so: a long program would never get through.
+    let unprofiled = matches!(command, BPF_PROG_LOAD | BPF_PROG_TEST_RUN);
+    let before = if unprofiled { change_signals(SIG_BLOCK, ONLY_SIGPROF) } else { None };
     // SAFETY: passed on to the caller.
-    unsafe { arch::syscall(arch::BPF, [command as usize, attributes, size as usize, 0, 0, 0]) }
+    let result =
+        unsafe { arch::syscall(arch::BPF, [command as usize, attributes, size as usize, 0, 0, 0]) };
+    if let Some(blocked) = before {
+        change_signals(SIG_SETMASK, blocked);
+    }
+    result
+}
+
+/// `rt_sigprocmask(2)` for this thread: the signals blocked before, or nothing if it failed.
+fn change_signals(how: usize, signals: u64) -> Option<u64> {
+    let mut before: u64 = 0;
+    // SAFETY: the kernel reads and writes one set of 8 bytes each, which live until the call returns.
+    let result = unsafe {
+        arch::syscall(
+            arch::RT_SIGPROCMASK,
+            [how, addr_of!(signals) as usize, addr_of_mut!(before) as usize, 8, 0, 0],
+        )
+    };
+    (result == 0).then_some(before)
 }
 
 /// close(2). On Linux the descriptor is gone whatever the result, `-EBADF` excepted.
