@@ -1,4 +1,4 @@
-//! The native shim of skep: fifteen functions between JavaScript and the kernel, and no policy.
+//! The native shim of skep: sixteen functions between JavaScript and the kernel, and no policy.
 //!
 //! Everything with a decision in it (which command, which layout of `bpf_attr`, what an error
 //! means) is TypeScript. What is left is what JavaScript cannot do: find out where a buffer is,

@@ -5,6 +5,18 @@
 
 import { decodeAscii, decodeText } from './text.ts';
 
+/**
+ * A table is none if it has a run of so many bytes without a NUL, at a multiple of that: to find the end
+ * of a name again and again for thousands of names that end there would take for ever.
+ */
+const LONGEST_BYTES = 0x1_0000;
+/**
+ * Names that are decoded one by one have their own bytes nearly always, and share the end of another
+ * name at most: all of them together have at most so many times the bytes of the table, and some.
+ */
+const MOST_SHARING = 16;
+const SHARED_BYTES = 0x10_0000;
+
 /** Tables up to this many bytes are turned into one JavaScript string and sliced. */
 const WHOLE_TABLE_BYTES = 1 << 20;
 
@@ -18,18 +30,26 @@ export class StringTable {
   /** undefined: not decoded yet; null: decode name by name. */
   #whole: string | null | undefined;
   #names: Map<number, string> | undefined;
+  /** Characters that may still be decoded. */
+  #left: number;
+  readonly #isTable: boolean;
 
   /** The table keeps a view of `bytes`, not a copy. */
   constructor(bytes: Uint8Array) {
     this.bytes = bytes;
+    this.#left = bytes.length * MOST_SHARING + SHARED_BYTES;
+    this.#isTable = bytes.length < LONGEST_BYTES || hasEnds(bytes);
     if (bytes.length > WHOLE_TABLE_BYTES) {
       this.#whole = null;
     }
   }
 
-  /** The string at `offset`, or undefined if the offset is outside or no NUL follows it. */
+  /**
+   * The string at `offset`; undefined if the offset is outside or no NUL follows it, or if strings are
+   * so long, or have so many names in them, that no compiler wrote them.
+   */
   at(offset: number): string | undefined {
-    if (offset < 0 || offset >= this.bytes.length) {
+    if (offset < 0 || offset >= this.bytes.length || !this.#isTable) {
       return undefined;
     }
     if (this.#whole === undefined) {
@@ -46,7 +66,9 @@ export class StringTable {
   has(offset: number): boolean {
     const { bytes } = this;
     return (
-      offset < bytes.length && (bytes[bytes.length - 1] === 0 || this.at(offset) !== undefined)
+      this.#isTable &&
+      offset < bytes.length &&
+      (bytes[bytes.length - 1] === 0 || this.at(offset) !== undefined)
     );
   }
 
@@ -61,7 +83,8 @@ export class StringTable {
 
   #decode(offset: number): string | undefined {
     const end = this.bytes.indexOf(0, offset);
-    if (end === -1) {
+    this.#left -= end - offset;
+    if (end === -1 || this.#left < 0) {
       return undefined;
     }
     const name = decodeText(this.bytes, offset, end);
@@ -69,4 +92,15 @@ export class StringTable {
     this.#names.set(offset, name);
     return name;
   }
+}
+
+/** Whether there is a NUL in each part of a table of {@link LONGEST_BYTES}, a shorter rest aside. */
+function hasEnds(bytes: Uint8Array): boolean {
+  for (let start = 0; start + LONGEST_BYTES <= bytes.length; start += LONGEST_BYTES) {
+    const end = bytes.indexOf(0, start);
+    if (end === -1 || end >= start + LONGEST_BYTES) {
+      return false;
+    }
+  }
+  return true;
 }

@@ -22,6 +22,7 @@ export interface LoadCommandOptions extends KernelOption {
   readonly maxEntries?: ReadonlyMap<string, number>;
   readonly mapsOnly?: true;
   readonly pinPrograms?: string;
+  readonly replacePrograms?: boolean;
   readonly program?: readonly string[];
   readonly omit?: readonly string[];
   readonly type?: ReadonlyMap<string, string>;
@@ -97,6 +98,7 @@ export function addLoad(program: Command, kernels: Kernels): void {
 /** What is said of programs makes no sense without them. */
 const OF_PROGRAMS: readonly (keyof LoadCommandOptions)[] = [
   'pinPrograms',
+  'replacePrograms',
   'program',
   'omit',
   'type',
@@ -110,6 +112,7 @@ const OF_PROGRAMS: readonly (keyof LoadCommandOptions)[] = [
 function addProgramOptions(load: Command): Command {
   return load
     .option('--pin-programs <DIR>', 'pin every program in DIR, on a BPF file system')
+    .option('--replace-programs', 'in the place of programs that are pinned there')
     .addOption(
       new Option('--maps-only', 'create maps, and load no programs').conflicts([...OF_PROGRAMS]),
     )

@@ -35,6 +35,7 @@ export function toLoadOptions(object: ObjectFile, options: LoadCommandOptions): 
     maps: Object.fromEntries(maps),
     ...(options.pinDir === undefined ? {} : { pinDirectory: options.pinDir, pinAll: true }),
     ...(options.pinPrograms === undefined ? {} : { pinPrograms: options.pinPrograms }),
+    replacePrograms: options.replacePrograms ?? false,
     programs,
     ...(options.kernelBtf === undefined ? {} : { kernelBtf: options.kernelBtf }),
     kernelConfig: Object.fromEntries(options.kernelConfig ?? []),
@@ -142,7 +143,7 @@ export function asUsage<Result>(call: () => Result): Result {
     if (error instanceof ValueError && error.path[0] === 'kernelConfig') {
       throw new UsageError(inOurOptions(error.message), { cause: error });
     }
-    if (!(error instanceof SkepError && error.code === 'ERR_SKEP_LOAD')) {
+    if (!(error instanceof SkepError && ADVISING.includes(error.code))) {
       throw error;
     }
     const message = inOurOptions(error.message);
@@ -150,12 +151,16 @@ export function asUsage<Result>(call: () => Result): Result {
   }
 }
 
+/** Codes of errors whose messages may advise an option. */
+const ADVISING = ['ERR_SKEP_LOAD', 'ERR_SKEP_SYSCALL'];
+
 /** Options of the library that messages advise, and what they are called here. */
 const OPTIONS: readonly (readonly [RegExp, string])[] = [
   [/the option programs\.(\w+)\.type\b/, '--type $1=TYPE'],
   [/programs\.(\w+)\.autoload: false/, '--omit $1'],
   [/the option programs\.(\w+)\.attachTo\b/, '--attach-to $1=TARGET'],
   [/the option kernelBtf\b/, '--kernel-btf FILE'],
+  [/the option replacePrograms\b/, '--replace-programs'],
   [/its option autoload is true/, '--program names it'],
   [/the option maps\.(\S+)\.slots: \{ (\d+): null \}/, `--slot $1:$2=${NO_PROGRAM}`],
   [/in the load option kernelConfig\b/, 'by --kernel-config NAME=VALUE'],

@@ -1,9 +1,8 @@
 /**
  * Tables for people: columns without lines between them, as wide as they need to be, narrower and
- * wrapped where the terminal is narrow. cli-table3 sets the text; what is ours is the fitting.
+ * wrapped where the terminal is narrow.
  */
 
-import Table from 'cli-table3';
 import type { Terminal } from './terminal.ts';
 
 /** A column. It is left out if no row has anything in it. */
@@ -40,27 +39,6 @@ const NARROWING: readonly (readonly [kinds: readonly Column['kind'][], width: nu
 /** Lines across wrap at this width if the terminal has none. */
 const PAGE = 80;
 
-const NO_LINES = {
-  top: '',
-  'top-mid': '',
-  'top-left': '',
-  'top-right': '',
-  bottom: '',
-  'bottom-mid': '',
-  'bottom-left': '',
-  'bottom-right': '',
-  left: '',
-  'left-mid': '',
-  mid: '',
-  'mid-mid': '',
-  right: '',
-  'right-mid': '',
-  middle: '',
-};
-
-/** So many rows are set at a time, as cli-table3 takes time in the square of their number. */
-const PORTION = 50;
-
 /** Sets a table; each line of it ends with a line feed. */
 export function renderTable(
   columns: readonly Column[],
@@ -73,46 +51,43 @@ export function renderTable(
   const pageWidth = Number.isFinite(terminal.width)
     ? terminal.width
     : Math.max(totalWidth(widths), PAGE);
-  const setCells = (row: readonly string[]) => row.map((text, at) => wrap(text, widths[at]!));
+  const setRow = (row: readonly string[], style?: Terminal['bold']) =>
+    setCells(
+      row.map((text, at) => wrap(text, widths[at]!)),
+      used,
+      widths,
+      style,
+    );
 
-  const head = setCells(cells[0]!).map((text) => text.split('\n').map(terminal.bold).join('\n'));
-  const lines: string[] = [];
-  let pending: string[][] = [head];
-  const flush = () => {
-    if (pending.length > 0) {
-      lines.push(setRows(pending, used, widths));
-      pending = [];
-    }
-  };
+  const lines = setRow(cells[0]!, terminal.bold);
   for (const row of rows) {
-    if (isCells(row)) {
-      pending.push(setCells(used.map(({ at }) => row[at]!)));
-    } else {
-      flush();
-      lines.push(...pack(row, pageWidth));
-    }
-    if (pending.length === PORTION) {
-      flush();
-    }
+    lines.push(...(isCells(row) ? setRow(used.map(({ at }) => row[at]!)) : pack(row, pageWidth)));
   }
-  flush();
   return `${lines.join('\n')}\n`;
 }
 
-/** Sets rows in columns of given widths; without a line feed at the end. */
-function setRows(
-  rows: readonly string[][],
+/**
+ * The lines of a row.
+ *
+ * @param cells the lines of each of its cells
+ * @param style makes text stand out, which takes no room
+ */
+function setCells(
+  cells: readonly (readonly string[])[],
   columns: readonly Column[],
   widths: readonly number[],
-): string {
-  const table = new Table({
-    chars: NO_LINES,
-    style: { head: [], border: [], 'padding-left': 0, 'padding-right': GAP },
-    colAligns: columns.map(({ kind }) => (kind === 'number' ? 'right' : 'left')),
-    colWidths: widths.map((width) => width + GAP),
+  style = (text: string) => text,
+): string[] {
+  const height = Math.max(...cells.map(({ length }) => length));
+  return Array.from({ length: height }, (_, line) => {
+    const texts = cells.map((lines, at) => {
+      const text = lines[line] ?? '';
+      const room = ' '.repeat(Math.max(widths[at]! - lengthOf(text), 0));
+      const styled = text === '' ? '' : style(text);
+      return columns[at]!.kind === 'number' ? room + styled : styled + room;
+    });
+    return texts.join(' '.repeat(GAP)).replaceAll(NO_BREAK_SPACE, ' ').replace(/ +$/, '');
   });
-  table.push(...rows);
-  return table.toString().replaceAll(NO_BREAK_SPACE, ' ').replace(/ +$/gm, '');
 }
 
 function isCells(row: Row): row is readonly string[] {
@@ -172,7 +147,7 @@ function fitWidths(
  * Breaks text into lines: at spaces, though not before a bar; in words that are too long behind
  * punctuation; else anywhere.
  */
-function wrap(text: string, width: number): string {
+function wrap(text: string, width: number): string[] {
   const lines: string[] = [];
   let line = '';
   for (const word of text.split(/ (?!\|)/)) {
@@ -188,7 +163,7 @@ function wrap(text: string, width: number): string {
     line = parts.pop()!;
     lines.push(...parts);
   }
-  return [...lines, line].join('\n');
+  return [...lines, line];
 }
 
 /** Pieces of a word that fit; a piece ends behind punctuation where it can. */

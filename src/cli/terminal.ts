@@ -47,7 +47,8 @@ function write(stream: NodeJS.WriteStream, text: string): void {
     watched.add(stream);
     stream.on('error', endOutput);
   }
-  stream.write(text);
+  // What JSON leaves as it is; escaped in this way it is the same JSON. Other text has none of it.
+  stream.write(text.replace(UNSAFE_IN_JSON, (character) => escapeUnit(character.charCodeAt(0))));
 }
 
 /**
@@ -63,6 +64,9 @@ function endOutput(error: NodeJS.ErrnoException): void {
   process.exit();
 }
 
+/** Control characters and marks of direction that JSON may have in strings. */
+const UNSAFE_IN_JSON = /[\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g;
+
 // Control characters, and the ones that turn the direction of text around.
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what it looks for
 const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g;
@@ -74,8 +78,10 @@ const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-
 export function printable(text: string): string {
   return text.replace(UNPRINTABLE, (character) => {
     const code = character.charCodeAt(0);
-    return code < 0x100
-      ? `\\x${code.toString(16).padStart(2, '0')}`
-      : `\\u${code.toString(16).padStart(4, '0')}`;
+    return code < 0x100 ? `\\x${code.toString(16).padStart(2, '0')}` : escapeUnit(code);
   });
+}
+
+function escapeUnit(code: number): string {
+  return `\\u${code.toString(16).padStart(4, '0')}`;
 }

@@ -86,13 +86,32 @@ const KERNEL_FIELDS: ReadonlySet<string> = new Set([
   'bpf_task_work',
 ]);
 
-const compiled = new WeakMap<Btf, Map<string, AnyCodec>>();
+/** How deep structs and arrays may be in each other: more than the kernel takes (MAX_RESOLVE_DEPTH, 32). */
+const MAX_DEPTH = 64;
+/**
+ * How many values one read may make: some for each byte of the type, and some. A few hundred bytes of
+ * hostile BTF are enough for more than there is time for, as each union can contain another one twice.
+ */
+const MAX_VALUES = 0x4000;
+const MAX_VALUES_PER_BYTE = 32;
+
+/** A codec, and what reading by it takes. */
+interface Compiled {
+  readonly codec: AnyCodec;
+  /** How many structs and arrays there are around its innermost value. */
+  readonly depth: number;
+  /** How many values one read makes. */
+  readonly values: number;
+}
+
+const compiled = new WeakMap<Btf, Map<string, Compiled>>();
 
 /**
  * The codec of a type. Made once per type and table, and kept.
  *
  * @throws ObjectError `ERR_SKEP_BTF` for types that have no values (void, functions, structs that
- *   are only declared) and for structs that contain themselves
+ *   are only declared), for those that contain themselves or nest more than 64 deep, and for unions
+ *   that show the same bytes so many times that nobody could read them
  */
 export function codecOf(btf: Btf, typeId: number, options: BtfCodecOptions = {}): AnyCodec {
   let cache = compiled.get(btf);
@@ -100,49 +119,52 @@ export function codecOf(btf: Btf, typeId: number, options: BtfCodecOptions = {})
     cache = new Map();
     compiled.set(btf, cache);
   }
-  return new Compiler(btf, options.characters ?? 'text', cache).compile(typeId);
+  return new Compiler(btf, options.characters ?? 'text', cache).compile(typeId).codec;
 }
 
 class Compiler {
   readonly #btf: Btf;
   readonly #characters: 'text' | 'bytes';
-  readonly #cache: Map<string, AnyCodec>;
-  /** Structs that are being compiled: one that turns up again contains itself. */
+  readonly #cache: Map<string, Compiled>;
+  /** Structs and arrays that are being compiled: one that turns up again contains itself. */
   readonly #open = new Set<number>();
 
-  constructor(btf: Btf, characters: 'text' | 'bytes', cache: Map<string, AnyCodec>) {
+  constructor(btf: Btf, characters: 'text' | 'bytes', cache: Map<string, Compiled>) {
     this.#btf = btf;
     this.#characters = characters;
     this.#cache = cache;
   }
 
-  compile(typeId: number): AnyCodec {
+  compile(typeId: number): Compiled {
     const key = `${typeId} ${this.#characters}`;
-    let codec = this.#cache.get(key);
-    if (codec === undefined) {
-      codec = this.#make(typeId);
-      this.#cache.set(key, codec);
+    let made = this.#cache.get(key);
+    if (made === undefined) {
+      made = this.#make(typeId);
+      this.#check(typeId, made);
+      this.#cache.set(key, made);
     }
-    return codec;
+    return made;
   }
 
-  #make(typeId: number): AnyCodec {
+  #make(typeId: number): Compiled {
     const type = resolveType(this.#btf, typeId);
     switch (type.kind) {
       case 'int':
-        return integer(type);
+        return single(integer(type));
       case 'float':
-        return type.sizeBytes === 4 ? f32 : type.sizeBytes === 8 ? f64 : opaque(type.sizeBytes);
+        return single(
+          type.sizeBytes === 4 ? f32 : type.sizeBytes === 8 ? f64 : opaque(type.sizeBytes),
+        );
       case 'ptr':
-        return pointer as AnyCodec;
+        return single(pointer as AnyCodec);
       case 'enum':
       case 'enum64':
-        return enumOf(type);
+        return single(enumOf(type));
       case 'array':
-        return this.#array(type);
+        return this.#within(type, () => this.#array(type));
       case 'struct':
       case 'union':
-        return this.#composite(type, typeId);
+        return this.#within(type, () => this.#composite(type, typeId));
       default:
         throw this.#btf.error(
           `\`${spellType(this.#btf, typeId)}\` (type [${typeId}]) has no values`,
@@ -150,39 +172,79 @@ class Compiler {
     }
   }
 
-  #array(type: BtfArray): AnyCodec {
-    const element = resolveType(this.#btf, type.elementTypeId);
-    if (element.kind === 'int' && element.sizeBytes === 1 && element.encoding !== 'bool') {
-      if (element.name === 'char' || element.encoding === 'char') {
-        return this.#characters === 'text' ? (text(type.length) as AnyCodec) : opaque(type.length);
-      }
-      if (element.encoding === 'unsigned') {
-        return opaque(type.length);
-      }
-    }
-    const codec = this.compile(type.elementTypeId);
-    // Any number of elements without size is no element at all.
-    return array(codec, codec.sizeBytes === 0 ? 0 : type.length) as AnyCodec;
-  }
-
-  #composite(type: BtfComposite, typeId: number): AnyCodec {
+  /** Goes down into a type that consists of others. */
+  #within(type: BtfArray | BtfComposite, make: () => Compiled): Compiled {
     if (this.#open.has(type.id)) {
       throw this.#btf.error(`${type.kind} ${type.name} (type [${type.id}]) contains itself`);
     }
+    if (this.#open.size >= MAX_DEPTH) {
+      throw this.#tooDeep(type.id);
+    }
     this.#open.add(type.id);
+    const made = make();
+    this.#open.delete(type.id);
+    return made;
+  }
+
+  /** What is within was compiled before, perhaps, so that nobody has gone down into it now. */
+  #check(typeId: number, { codec, depth, values }: Compiled): void {
+    if (depth > MAX_DEPTH) {
+      throw this.#tooDeep(typeId);
+    }
+    if (values > MAX_VALUES + codec.sizeBytes * MAX_VALUES_PER_BYTE) {
+      throw this.#btf.error(
+        `type [${typeId}] has ${codec.sizeBytes} bytes, which its unions show as more than ${MAX_VALUES} values`,
+      );
+    }
+  }
+
+  #tooDeep(typeId: number): Error {
+    return this.#btf.error(
+      `type [${typeId}] nests more than ${MAX_DEPTH} deep, too deep to have values`,
+    );
+  }
+
+  #array(type: BtfArray): Compiled {
+    const element = resolveType(this.#btf, type.elementTypeId);
+    if (element.kind === 'int' && element.sizeBytes === 1 && element.encoding !== 'bool') {
+      if (element.name === 'char' || element.encoding === 'char') {
+        return single(
+          this.#characters === 'text' ? (text(type.length) as AnyCodec) : opaque(type.length),
+        );
+      }
+      if (element.encoding === 'unsigned') {
+        return single(opaque(type.length));
+      }
+    }
+    const { codec, depth, values } = this.compile(type.elementTypeId);
+    // Any number of elements without size is no element at all.
+    const length = codec.sizeBytes === 0 ? 0 : type.length;
+    return {
+      codec: array(codec, length) as AnyCodec,
+      depth: depth + 1,
+      values: values * length + 1,
+    };
+  }
+
+  #composite(type: BtfComposite, typeId: number): Compiled {
     const members: Member[] = [];
     let alignment = 1;
+    let depth = 0;
+    let values = 1;
     for (const member of type.members) {
       const placed = this.#member(type, member);
       if (placed !== null) {
         members.push(placed);
         alignment = Math.max(alignment, placed.codec.alignment);
+        const inner = this.compile(member.typeId);
+        depth = Math.max(depth, inner.depth);
+        values += inner.values;
       }
     }
-    this.#open.delete(type.id);
     const name = type.name === '' ? type.kind : spellType(this.#btf, typeId);
     const make = type.kind === 'struct' ? structOf : unionOf;
-    return make(name, type.sizeBytes, alignment, members) as AnyCodec;
+    const codec = make(name, type.sizeBytes, alignment, members) as AnyCodec;
+    return { codec, depth: depth + 1, values };
   }
 
   #member(parent: BtfComposite, member: BtfMember): Member | null {
@@ -190,7 +252,7 @@ class Compiler {
     if (type.kind === 'struct' && KERNEL_FIELDS.has(type.name)) {
       return null;
     }
-    const codec = this.compile(member.typeId);
+    const { codec } = this.compile(member.typeId);
     const { bitOffset, bitSize } = member;
     const end = bitOffset + (bitSize || codec.sizeBytes * 8);
     if (end > parent.sizeBytes * 8) {
@@ -219,6 +281,11 @@ class Compiler {
       bitfield: { shift: bitOffset % 8, bits, signed },
     };
   }
+}
+
+/** What is one value. */
+function single(codec: AnyCodec): Compiled {
+  return { codec, depth: 0, values: 1 };
 }
 
 function integer(type: BtfInt): AnyCodec {

@@ -6,6 +6,7 @@
 
 import { ERRNO } from '../uapi/errno.ts';
 import type { BatchCursor } from './kernel.ts';
+import { isShortageErrno } from './shortage.ts';
 
 /** What a call gives for an errno. */
 interface Answer {
@@ -61,8 +62,8 @@ export function answerOf(
   args: readonly unknown[],
 ): Answer | undefined {
   if (method === 'configuration') {
-    // Whatever the reason is, the kernel does not tell.
-    return { value: null };
+    // Whatever the reason is, the kernel does not tell; but it may tell later if that is a shortage.
+    return isShortageErrno(errno) ? undefined : { value: null };
   }
   const isWalk = method === 'lookupBatch' || method === 'lookupAndDeleteBatch';
   if (isWalk && errno === ERRNO.ENOENT) {

@@ -2,11 +2,12 @@
 
 import { ERRNO } from '../uapi/errno.ts';
 
+const READ_ONLY = 'the BPF file system is mounted read-only: mount -o remount,rw, or pin elsewhere';
 const PERF_EVENTS = 'needs root or CAP_PERFMON (before Linux 5.8 CAP_SYS_ADMIN)';
 
 const CAPABILITIES: Readonly<Record<string, string>> = {
   BPF_MAP_CREATE:
-    'needs root or CAP_BPF (before Linux 5.8 CAP_SYS_ADMIN, before 5.11 also ulimit -l unlimited); some map types also CAP_NET_ADMIN or CAP_PERFMON',
+    'needs root or CAP_BPF (before Linux 5.8 CAP_SYS_ADMIN, before 5.11 also ulimit -l unlimited); sockmap, sockhash, devmap, devmap_hash and xskmap also CAP_NET_ADMIN',
   BPF_BTF_LOAD: 'needs root or CAP_BPF (before Linux 5.8 CAP_SYS_ADMIN)',
   BPF_MAP_GET_FD_BY_ID: 'needs CAP_SYS_ADMIN; open the map by its pin instead',
   BPF_MAP_GET_NEXT_ID: 'needs CAP_SYS_ADMIN',
@@ -29,7 +30,8 @@ const CAPABILITIES: Readonly<Record<string, string>> = {
 
 const OTHER: Readonly<Record<string, string>> = {
   'BPF_MAP_CREATE E2BIG': 'too many entries for one map, or a field this kernel does not know',
-  'BPF_MAP_CREATE ENOMEM': 'too little memory for that many entries',
+  'BPF_MAP_CREATE ENOMEM':
+    'too little memory for that many entries, or the cgroup of this process may have no more (memory.max)',
   'BPF_MAP_CREATE EINVAL':
     'the kernel does not know the type, or sizes, entries or flags are not what the type wants',
   'BPF_MAP_UPDATE_ELEM E2BIG': 'the map is full, or the index is not below max entries',
@@ -41,7 +43,17 @@ const OTHER: Readonly<Record<string, string>> = {
   'mkdir ENOTDIR': 'a part of the path is no directory',
   'BPF_OBJ_PIN EEXIST': 'something is pinned there already',
   'BPF_OBJ_PIN ENOENT': 'the directory does not exist',
+  'BPF_OBJ_PIN EROFS': READ_ONLY,
+  'mkdir EROFS': READ_ONLY,
+  'unlink EROFS': READ_ONLY,
+  'rmdir EROFS': READ_ONLY,
+  'BPF_OBJ_PIN EACCES': 'this user may not write to the directory',
+  'mkdir EACCES': 'this user may not write to the directory above',
+  'unlink EACCES': 'this user may not write to the directory',
+  'rmdir EACCES': 'this user may not write to the directory above',
   'BPF_OBJ_GET ENOENT': 'nothing is pinned there',
+  'BPF_OBJ_GET EROFS':
+    'the BPF file system is mounted read-only, and so is what is pinned there: mount -o remount,rw',
   'BPF_OBJ_GET EACCES':
     'this user may not open it (pins are made for their owner alone), or it is no pin but a directory',
   'BPF_MAP_FREEZE EBUSY': 'the map is mapped into memory for writing, or frozen already',
@@ -59,9 +71,18 @@ const OTHER: Readonly<Record<string, string>> = {
   'BPF_PROG_TEST_RUN ENOSPC': 'what it left does not fit into the room for it',
   'BPF_PROG_TEST_RUN EINVAL':
     'packet, context, flags or repetitions are not what programs of this type are run with; a packet has 14 bytes or more',
-  'BPF_PROG_TEST_RUN EINTR': 'a signal came before it had run as often as it was to',
+  // A ring of io_uring that is closed interrupts its threads as a signal does (io_ring_exit_work).
+  'BPF_PROG_TEST_RUN EINTR':
+    'a signal came before it had run as often as it was to, or Node.js 22 or newer closed a ring of io_uring, as after spawnSync(); run it again',
   'BPF_LINK_CREATE EINVAL':
     'it is no struct_ops map made for links (BPF_F_LINK, Linux 6.4), or its value is not complete',
+};
+
+/** What means the same whoever says it. */
+const ANY_COMMAND: Readonly<Record<string, string>> = {
+  EMFILE: 'this process may not open more files; raise the limit (ulimit -n)',
+  ENFILE: 'the system may not open more files; raise its limit (sysctl fs.file-max)',
+  ENOMEM: 'too little memory, or the cgroup of this process may have no more (memory.max)',
 };
 
 /** A sentence for `errno` from this command, or undefined where the names say all there is. */
@@ -72,8 +93,5 @@ export function explain(command: string, errno: number, errnoName: string): stri
   if (errno === ERRNO.ENOSYS) {
     return "this kernel, or a filter in front of it (a container's seccomp profile), has no bpf(2)";
   }
-  if (errno === ERRNO.EMFILE) {
-    return 'this process may not open more files; raise the limit (ulimit -n)';
-  }
-  return OTHER[`${command} ${errnoName}`];
+  return OTHER[`${command} ${errnoName}`] ?? ANY_COMMAND[errnoName];
 }

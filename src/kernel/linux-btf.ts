@@ -101,11 +101,9 @@ export class LinuxBtf {
   #load(bytes: Uint8Array, log: Uint8Array | null): number {
     const block = this.#block;
     block.clear(28);
-    block.setPointer(0, bytes, bytes.length, 'BTF');
-    block.setU32(16, bytes.length);
+    block.setMemory(0, 16, bytes, 'BTF');
     if (log !== null) {
-      block.setPointer(8, log, log.length, 'the log');
-      block.setU32(20, log.length);
+      block.setMemory(8, 20, log, 'the log');
       block.setU32(24, 1);
     }
     return block.call(BPF_CMD.BTF_LOAD, 28);

@@ -47,8 +47,12 @@ export class LinuxElements {
     this.#around = around;
   }
 
-  /** The shape of the map behind a descriptor. */
+  /** The shape of the map behind a descriptor. @throws TypeError for what is no number */
   shape(fd: number): Shape {
+    // What is converted to a number where it is needed may be another one each time.
+    if (typeof fd !== 'number') {
+      throw new TypeError(`a file descriptor is a number, not ${String(fd)}`);
+    }
     return this.#shapes[fd] ?? this.remember(fd, this.#around.mapInfo(fd));
   }
 
@@ -179,8 +183,7 @@ export class LinuxElements {
     count: number,
     flags: number,
   ): boolean {
-    const block = this.#batch(fd, keys, values, count);
-    block.setU64(40, BigInt(flags));
+    const block = this.#batch(fd, keys, values, count, flags);
     const result = block.call(BPF_CMD.MAP_UPDATE_BATCH, 56);
     if (isUnknown(result) && block.u32(32) === count) {
       return false;
@@ -189,15 +192,23 @@ export class LinuxElements {
     return true;
   }
 
-  #batch(fd: number, keys: Uint8Array, values: Uint8Array, count: number): AttributeBlock {
+  /** Numbers first: no code of others runs between a pointer and the call. */
+  #batch(
+    fd: number,
+    keys: Uint8Array,
+    values: Uint8Array,
+    count: number,
+    flags = 0,
+  ): AttributeBlock {
     const block = this.#block;
     const { keyBytes, valueBytes } = this.shape(fd);
     checkCount(count);
     block.clear(56);
-    block.setPointer(16, keys, keyBytes * count, 'the keys');
-    block.setPointer(24, values, valueBytes * count, 'the values');
     block.setU32(32, count);
     block.setU32(36, fd);
+    block.setU64(40, BigInt(flags));
+    block.setPointer(16, keys, keyBytes * count, 'the keys');
+    block.setPointer(24, values, valueBytes * count, 'the values');
     return block;
   }
 
@@ -213,9 +224,9 @@ export class LinuxElements {
     checkKey(fd, key, keyBytes);
     block.clear(32);
     block.setU32(0, fd);
+    block.setFlags(24, flags);
     block.setPointer(8, keyBytes === 0 ? null : key, keyBytes, 'the key');
     block.setPointer(16, value, valueBytes, 'the value');
-    block.setFlags(24, flags);
     return block.call(command, 32);
   }
 }

@@ -4,7 +4,7 @@
  * reads or writes never gets a pointer, or is not copied.
  */
 
-import { checkRoom, checkView, tooShort } from './check-room.ts';
+import { checkView, tooShort } from './check-room.ts';
 import type { Native } from './native.ts';
 
 const TWO_32 = 0x1_0000_0000;
@@ -17,6 +17,20 @@ export const STAGED_BYTES = 64;
 const STAGED_KEY = 64;
 const STAGED_VALUE = STAGED_KEY + STAGED_BYTES;
 const STAGE_BYTES = STAGED_VALUE + STAGED_BYTES;
+
+/**
+ * Where the memory of a view is, is not asked of the view: a class that extends `Uint8Array`, or a proxy,
+ * may answer what it likes. These throw a `TypeError` for what is none.
+ */
+const bufferOf = getterOf<ArrayBufferLike>('buffer');
+const offsetOf = getterOf<number>('byteOffset');
+const lengthOf = getterOf<number>('byteLength');
+
+function getterOf<T>(name: 'buffer' | 'byteOffset' | 'byteLength'): (view: Uint8Array) => T {
+  const prototype = Object.getPrototypeOf(Uint8Array.prototype);
+  const getter = Object.getOwnPropertyDescriptor(prototype, name)!.get!;
+  return (view) => getter.call(view);
+}
 
 /**
  * A `union bpf_attr` and the means to point it at other memory. The views it points to must be
@@ -70,7 +84,8 @@ export class AttributeBlock {
    * Sets the pointer at `offset` to the first byte of `view`, which the kernel will read or write
    * `needed` bytes of; to null if there is no view.
    *
-   * @throws RangeError if the view is shorter than that, which a detached one always is
+   * @throws RangeError if the view is shorter than that, which a detached one always is; TypeError for
+   *   what is no view of bytes, or one of memory that threads share
    */
   setPointer(offset: number, view: Uint8Array | null, needed: number, what: string): void {
     // Where nothing is moved there is nothing to point at; the view may have lost its memory.
@@ -78,12 +93,38 @@ export class AttributeBlock {
       this.#setAddress(offset, 0);
       return;
     }
-    checkRoom(view, needed, what);
-    const buffer = view.buffer;
+    checkView(view, what);
+    const length = lengthOf(view);
+    // So that no number at all is too much as well.
+    if (!(needed <= length)) {
+      throw tooShort(length, needed, what);
+    }
+    const buffer = bufferOf(view);
     if (!(buffer instanceof ArrayBuffer)) {
       throw new TypeError(`${what} lies in shared memory; the kernel needs memory of one thread`);
     }
-    this.#setAddress(offset, this.#addressOf(buffer) + view.byteOffset);
+    this.#setAddress(offset, this.#addressOf(buffer) + offsetOf(view));
+  }
+
+  /**
+   * Sets the pointer at `offset` to all of `view`, and the 32 bits at `size` to how long that is, in
+   * units of `unitBytes`; both to 0 if there is no view.
+   *
+   * @throws TypeError as {@link AttributeBlock.setPointer} does
+   */
+  setMemory(
+    offset: number,
+    size: number,
+    view: Uint8Array | null,
+    what: string,
+    unitBytes = 1,
+  ): void {
+    if (view !== null) {
+      checkView(view, what);
+    }
+    const length = view === null ? 0 : lengthOf(view);
+    this.setPointer(offset, view, length, what);
+    this.setU32(size, length / unitBytes);
   }
 
   /**
@@ -91,7 +132,7 @@ export class AttributeBlock {
    * from behind the attributes.
    */
   writePointer(memory: Uint8Array, offset: number, view: Uint8Array<ArrayBuffer>): void {
-    const address = this.#addressOf(view.buffer) + view.byteOffset;
+    const address = this.#addressOf(view.buffer) + offsetOf(view);
     const target = new DataView(memory.buffer, memory.byteOffset, memory.byteLength);
     target.setBigUint64(offset, BigInt(address), this.#littleEndian);
   }

@@ -119,8 +119,7 @@ export class LinuxObjects {
     const block = this.#block;
     block.clear(16);
     block.setU32(0, fd);
-    block.setU32(4, info.length);
-    block.setPointer(8, info, info.length, 'the buffer for information');
+    block.setMemory(8, 4, info, 'the buffer for information');
     checked(block.call(BPF_CMD.OBJ_GET_INFO_BY_FD, 16), BPF_CMD.OBJ_GET_INFO_BY_FD, what);
   }
 

@@ -12,6 +12,7 @@ import { BPF_CMD, commandName } from '../uapi/commands.ts';
 import { ERRNO } from '../uapi/errno.ts';
 import { shortName } from './check-numbers.ts';
 import { checkProgram } from './check-program.ts';
+import { thisProcessHolds } from './linux-capabilities.ts';
 import type { AttributeBlock } from './linux-memory.ts';
 import { type Around, checked, type LinuxObjects } from './linux-objects.ts';
 import type {
@@ -96,8 +97,7 @@ export class LinuxPrograms {
       this.#setTypes(attributes, descriptors);
       if (log !== null) {
         this.#block.setU32(24, log.level);
-        this.#block.setU32(28, log.buffer.length);
-        this.#block.setPointer(32, log.buffer, log.buffer.length, 'the log');
+        this.#block.setMemory(32, 28, log.buffer, 'the log');
       }
       return this.#load(size);
     });
@@ -106,7 +106,7 @@ export class LinuxPrograms {
       log.wholeBytes = this.#block.u32(140);
     }
     if (result < 0) {
-      const hint = explainLoad(attributes.type, -result, readLockdown);
+      const hint = explainLoad(attributes.type, -result, readLockdown, thisProcessHolds);
       const what = `program "${attributes.name}"`;
       throw refused(commandName(BPF_CMD.PROG_LOAD), -result, what, hint);
     }
@@ -192,20 +192,16 @@ export class LinuxPrograms {
     const block = this.#block;
     block.clear(TEST_RUN_BYTES);
     block.setU32(0, fd);
-    block.setU32(8, data?.length ?? 0);
-    // With room for 0 bytes and a pointer, the kernel takes the room for unlimited: no pointer then.
-    block.setU32(12, dataOut?.length ?? 0);
-    block.setPointer(16, data, data?.length ?? 0, 'the packet');
-    block.setPointer(24, dataOut, dataOut?.length ?? 0, 'the room for the packet');
     block.setU32(32, request.repeat);
-    block.setU32(40, context?.length ?? 0);
-    block.setU32(44, contextOut?.length ?? 0);
-    block.setPointer(48, context, context?.length ?? 0, 'the context');
-    block.setPointer(56, contextOut, contextOut?.length ?? 0, 'the room for the context');
     block.setU32(64, request.flags);
     block.setU32(68, request.cpu);
     block.setU32(72, request.batchSize);
-    this.#held.push(request);
+    block.setMemory(16, 8, data, 'the packet');
+    // With room for 0 bytes and a pointer, the kernel takes the room for unlimited: no pointer then.
+    block.setMemory(24, 12, dataOut, 'the room for the packet');
+    block.setMemory(48, 40, context, 'the context');
+    block.setMemory(56, 44, contextOut, 'the room for the context');
+    this.#held.push(data, dataOut, context, contextOut);
     const result = block.call(BPF_CMD.PROG_TEST_RUN, TEST_RUN_BYTES);
     this.#held.length = 0;
     checked(result, BPF_CMD.PROG_TEST_RUN, `program at file descriptor ${fd}`);
@@ -232,8 +228,7 @@ export class LinuxPrograms {
     const block = this.#block;
     block.clear(size);
     block.setU32(0, attributes.type);
-    block.setU32(4, instructions.length / SLOT_BYTES);
-    block.setPointer(8, instructions, instructions.length, 'the instructions');
+    block.setMemory(8, 4, instructions, 'the instructions', SLOT_BYTES);
     block.setPointer(16, license, license.length, 'the license');
     block.setU32(40, attributes.kernelVersion);
     block.setU32(44, attributes.flags);
@@ -267,8 +262,7 @@ export class LinuxPrograms {
       return;
     }
     this.#block.setU32(record, table.recordBytes);
-    this.#block.setPointer(pointer, table.bytes, table.bytes.length, what);
-    this.#block.setU32(count, table.bytes.length / table.recordBytes);
+    this.#block.setMemory(pointer, count, table.bytes, what, table.recordBytes);
   }
 
   #load(size: number): number {

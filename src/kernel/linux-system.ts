@@ -9,6 +9,7 @@ import { release, version } from 'node:os';
 import { gunzipSync } from 'node:zlib';
 import { ERRNO } from '../uapi/errno.ts';
 import { refused } from './refused.ts';
+import { isShortage } from './shortage.ts';
 
 const SYMBOLS = '/proc/kallsyms';
 const CHUNK_BYTES = 1 << 16;
@@ -51,13 +52,41 @@ export function versionCode(names: {
   return major * 0x1_0000 + minor * 0x100 + Math.min(patch, 255);
 }
 
-/** The lines of `.config` that the running kernel was built with; null if it keeps them to itself. */
+/**
+ * A file in which the kernel tells something of itself.
+ *
+ * @throws SyscallError if it cannot be read
+ */
+export function readSystemFile(path: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (cause) {
+    throw refused('open', errnoOf(cause), path, undefined, cause);
+  }
+}
+
+/** The positive errno of an error of node:fs. @throws the error, if it has none */
+export function errnoOf(error: unknown): number {
+  if (error instanceof Error && 'errno' in error && typeof error.errno === 'number') {
+    return -error.errno;
+  }
+  throw error;
+}
+
+/**
+ * The lines of `.config` that the running kernel was built with; null if it keeps them to itself.
+ *
+ * @throws SyscallError where it is this process that lacks something, such as descriptors
+ */
 export function readConfiguration(): string | null {
   for (const path of [`/boot/config-${release()}`, '/proc/config.gz']) {
     try {
-      const bytes = readFileSync(path);
+      const bytes = readSystemFile(path);
       return (path.endsWith('.gz') ? gunzipSync(bytes) : bytes).toString('utf8');
-    } catch {
+    } catch (error) {
+      if (isShortage(error)) {
+        throw error;
+      }
       // The next place, then.
     }
   }
@@ -78,7 +107,9 @@ export function readSymbols(names: ReadonlySet<string>): Map<string, bigint> {
   try {
     fd = openSync(SYMBOLS, 'r');
   } catch (cause) {
-    throw refused('open', ERRNO.ENOENT, SYMBOLS, 'the kernel needs CONFIG_KALLSYMS', cause);
+    const errno = errnoOf(cause);
+    const hint = errno === ERRNO.ENOENT ? 'the kernel needs CONFIG_KALLSYMS' : undefined;
+    throw refused('open', errno, SYMBOLS, hint, cause);
   }
   try {
     const chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES);

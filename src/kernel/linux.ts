@@ -27,13 +27,21 @@ import type {
 } from './kernel.ts';
 import { readKernelBtf } from './kernel-btf.ts';
 import { LinuxBtf } from './linux-btf.ts';
+import { thisProcessHolds } from './linux-capabilities.ts';
 import { LinuxElements } from './linux-elements.ts';
 import { AttributeBlock, EntryBlock } from './linux-memory.ts';
 import { checked, LinuxObjects } from './linux-objects.ts';
 import { openOutputEvent, readOnlineCpus } from './linux-perf.ts';
 import { LinuxPrograms } from './linux-programs.ts';
-import { readConfiguration, readSymbols, readVersion } from './linux-system.ts';
+import {
+  errnoOf,
+  readConfiguration,
+  readSymbols,
+  readSystemFile,
+  readVersion,
+} from './linux-system.ts';
 import { watch } from './linux-watch.ts';
+import { explainCreate } from './map-hints.ts';
 import { loadNative, type Native } from './native.ts';
 import type {
   BtfInfo,
@@ -114,7 +122,7 @@ class LinuxKernel implements Kernel {
 
   possibleCpus(): number {
     if (this.#cpus === 0) {
-      this.#cpus = countCpus(readFileSync('/sys/devices/system/cpu/possible', 'latin1'));
+      this.#cpus = countCpus(readSystemFile('/sys/devices/system/cpu/possible').toString('latin1'));
     }
     return this.#cpus;
   }
@@ -149,6 +157,10 @@ class LinuxKernel implements Kernel {
       }
       return block.call(BPF_CMD.MAP_CREATE, size);
     });
+    if (result === -ERRNO.EPERM) {
+      const hint = explainCreate(attributes.type, thisProcessHolds);
+      throw refused('BPF_MAP_CREATE', ERRNO.EPERM, what, hint);
+    }
     const fd = checked(result, BPF_CMD.MAP_CREATE, what);
     this.#elements.remember(fd, attributes);
     return this.#openedMap(fd);
@@ -517,7 +529,7 @@ export function chargesMemlock(kernelRelease: string): boolean {
 /** The page size in bytes, from the auxiliary vector (`AT_PAGESZ`). */
 function readPageSize(): number {
   const AT_PAGESZ = 6n;
-  const vector = readFileSync('/proc/self/auxv');
+  const vector = readSystemFile('/proc/self/auxv');
   const read = endianness() === 'LE' ? 'readBigUInt64LE' : 'readBigUInt64BE';
   for (let at = 0; at + 16 <= vector.length; at += 16) {
     if (vector[read](at) === AT_PAGESZ) {
@@ -525,12 +537,4 @@ function readPageSize(): number {
     }
   }
   throw new SkepError('ERR_SKEP_FILE', '/proc/self/auxv does not say how large a page is');
-}
-
-/** The positive errno of an error of node:fs. */
-function errnoOf(error: unknown): number {
-  if (error instanceof Error && 'errno' in error && typeof error.errno === 'number') {
-    return -error.errno;
-  }
-  throw error;
 }

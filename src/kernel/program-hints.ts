@@ -8,6 +8,7 @@
 
 import { ERRNO } from '../uapi/errno.ts';
 import { BPF_PROG_TYPE, programTypeName } from '../uapi/program-types.ts';
+import { type Capability, type Holds, lackingText } from './capabilities.ts';
 
 /** Types whose programs change what happens to packets and sockets. */
 const NET_ADMIN: ReadonlySet<number> = new Set([
@@ -50,12 +51,9 @@ const FOR_EVERYBODY: ReadonlySet<number> = new Set([
   BPF_PROG_TYPE.CGROUP_SKB,
 ]);
 
-/** A capability that loading a program asks for. */
-export type ProgramCapability = 'CAP_BPF' | 'CAP_NET_ADMIN' | 'CAP_PERFMON';
-
 /** The capabilities that loading a program of a type takes (5.8; CAP_SYS_ADMIN before). */
-export function programCapabilities(type: number): readonly ProgramCapability[] {
-  const needed: ProgramCapability[] = ['CAP_BPF'];
+export function programCapabilities(type: number): readonly Capability[] {
+  const needed: Capability[] = ['CAP_BPF'];
   if (NET_ADMIN.has(type)) {
     needed.push('CAP_NET_ADMIN');
   }
@@ -76,15 +74,17 @@ export function isForEverybody(type: number): boolean {
  * @param type `BPF_PROG_TYPE_*`
  * @param lockdown what `/sys/kernel/security/lockdown` says (`none [integrity] confidentiality`); null
  *   if it is not there to ask
+ * @param holds what the process that loads may do
  */
 export function explainLoad(
   type: number,
   errno: number,
   lockdown: () => string | null,
+  holds: Holds,
 ): string | undefined {
   switch (errno) {
     case ERRNO.EPERM:
-      return explainPermission(type, lockdown);
+      return explainPermission(type, lockdown, holds);
     case ERRNO.EACCES:
       return 'the verifier found an access that is not allowed; its log says which';
     case ERRNO.EINVAL:
@@ -100,11 +100,11 @@ export function explainLoad(
   }
 }
 
-function explainPermission(type: number, lockdown: () => string | null): string {
-  const capabilities = programCapabilities(type).join(' and ');
-  const needs = `programs of type ${programTypeName(type)} need root or ${capabilities} (before Linux 5.8 CAP_SYS_ADMIN, before 5.11 also ulimit -l unlimited)`;
-  if (!PERFMON.has(type)) {
-    return needs;
+function explainPermission(type: number, lockdown: () => string | null, holds: Holds): string {
+  const needed = programCapabilities(type);
+  const needs = `programs of type ${programTypeName(type)} need root or ${needed.join(' and ')} (before Linux 5.8 CAP_SYS_ADMIN, before 5.11 also ulimit -l unlimited)`;
+  if (!PERFMON.has(type) || needed.some((capability) => holds(capability) === false)) {
+    return `${needs}${lackingText(needed, holds)}`;
   }
   const state = lockdown();
   const mode = state === null ? undefined : /\[(\w+)\]/.exec(state)?.[1];
@@ -112,6 +112,6 @@ function explainPermission(type: number, lockdown: () => string | null): string 
     return `${needs}; a kernel that is locked down may refuse them even so`;
   }
   return mode === undefined || mode === 'none'
-    ? needs
+    ? `${needs}${lackingText(needed, holds)}`
     : `${needs}; this kernel is locked down (${mode}), which may forbid them to anybody`;
 }

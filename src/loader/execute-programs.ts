@@ -8,6 +8,7 @@ import type { ObjectFile } from '../obj/object.ts';
 import { features } from '../probes/features.ts';
 import { ProgramLoader } from '../programs/program-loader.ts';
 import { ERRNO } from '../uapi/errno.ts';
+import { isErrno, pinAmongOthers, unpinOwn } from './execute-pins.ts';
 import { StructOpsExecution } from './execute-struct-ops.ts';
 import type { CheckedOptions } from './options.ts';
 import type { FillProgramsStep, LoadProgramStep, PinProgramStep, ProgramStep } from './steps.ts';
@@ -46,6 +47,7 @@ export class ProgramExecution {
   /** Types for CO-RE instead of the kernel's. */
   readonly #givenTypes: Btf | undefined;
   #loader: ProgramLoader | undefined;
+  #upcoming: readonly string[] = [];
 
   /**
    * @throws SkepError `ERR_SKEP_FILE` if the given types cannot be read; ObjectError `ERR_SKEP_BTF` if
@@ -56,6 +58,11 @@ export class ProgramExecution {
     const { programs, kernelBtf } = context.options;
     // Now, as a wrong path is better told before anything is created.
     this.#givenTypes = programs === null ? undefined : kernelTypes(kernelBtf);
+  }
+
+  /** Notes which programs are going to be loaded; before the first. */
+  expect(programs: readonly string[]): void {
+    this.#upcoming = programs;
   }
 
   /** @returns what a program was loaded without; undefined if nothing */
@@ -143,8 +150,11 @@ export class ProgramExecution {
       if (kernel.lookup(fd, key, id, 0)) {
         before = kernel.openProgramById(new DataView(id.buffer).getUint32(0, kernel.littleEndian));
       }
-    } catch {
-      // It is emptied then.
+    } catch (error) {
+      // It is emptied then, or has just changed. Anything else would lose what is in it.
+      if (!isErrno(error, ERRNO.EPERM) && !isErrno(error, ERRNO.ENOENT)) {
+        throw error;
+      }
     }
     this.#context.undo(() => {
       if (before === undefined) {
@@ -159,17 +169,45 @@ export class ProgramExecution {
   }
 
   #pin({ program, path }: PinProgramStep): void {
-    const { kernel } = this.#context;
+    const { kernel, options, makePinDirectory, undo } = this.#context;
     const { fd } = this.programs.get(program)!;
-    this.#context.makePinDirectory(path);
-    try {
-      kernel.pin(fd, path);
-    } catch (error) {
-      const isTaken = error instanceof SyscallError && error.errno === ERRNO.EEXIST;
-      throw isTaken ? pinTaken(program, path, error) : error;
-    }
-    this.#context.undo(() => kernel.unpin(path));
+    pinAmongOthers(
+      kernel,
+      { fd, path, what: `program "${program}"` },
+      () => makePinDirectory(path),
+      (taken) => {
+        if (!options.replacePrograms) {
+          throw pinTaken(program, path, taken);
+        }
+        this.#unpinOther(program, path);
+        return false;
+      },
+    );
+    undo(() => unpinOwn(kernel, 'program', fd, path));
     this.programs.set(program, { fd, pinPath: path });
+  }
+
+  /**
+   * Removes the pin of another program, and keeps the program so that it can be pinned again. A program
+   * can be renamed over another's name too, but a load that is killed would leave the first name.
+   */
+  #unpinOther(program: string, path: string): void {
+    const { kernel, undo } = this.#context;
+    let other: number;
+    try {
+      other = kernel.openPinnedProgram(path);
+    } catch (error) {
+      if (isErrno(error, ERRNO.ENOENT)) {
+        return;
+      }
+      // EINVAL: a map. EACCES: a directory.
+      const isOther = isErrno(error, ERRNO.EINVAL) || isErrno(error, ERRNO.EACCES);
+      throw isOther ? pinTaken(program, path, error, NO_PROGRAM) : error;
+    }
+    this.#replaced.push(other);
+    if (kernel.unpin(path)) {
+      undo(() => kernel.pin(other, path));
+    }
   }
 
   #programLoader(): ProgramLoader {
@@ -177,6 +215,7 @@ export class ProgramExecution {
     this.#loader ??= new ProgramLoader({
       kernel,
       object,
+      programs: this.#upcoming,
       mapFd,
       btfFd,
       hasProbeReadKernel: () => features(kernel).feature('probe_read_kernel').answer !== 'no',
@@ -207,12 +246,21 @@ export function checkPinFree(kernel: Kernel, { program, path }: PinProgramStep):
   }
 }
 
-function pinTaken(program: string, path: string, cause?: SyscallError): SyscallError {
+const ANY_PROGRAM =
+  'something is pinned there already, as by an earlier load; programs are not reused: remove that pin, or choose another path, or replace it by the option replacePrograms';
+const NO_PROGRAM = 'what is there is no program, and is left alone; choose another path';
+
+function pinTaken(
+  program: string,
+  path: string,
+  cause?: SyscallError,
+  hint = ANY_PROGRAM,
+): SyscallError {
   return new SyscallError(`program "${program}", pin ${path}`, {
     command: 'BPF_OBJ_PIN',
     errno: ERRNO.EEXIST,
     errnoName: 'EEXIST',
-    hint: 'something is pinned there already, as by an earlier load; programs are not reused: remove that pin, or choose another path',
+    hint,
     cause,
   });
 }

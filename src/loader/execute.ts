@@ -7,19 +7,23 @@
 import { PinMismatchError, SkepError, SyscallError } from '../errors.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import type { AttachTarget } from '../kernel/program-calls.ts';
+import { isShortage } from '../kernel/shortage.ts';
 import { createMap, takesTypes } from '../maps/create-map.ts';
 import { innerDifferences } from '../maps/inner-rules.ts';
 import { checkPinPlace, makePinDirectory } from '../maps/pin-path.ts';
 import type { ObjectFile } from '../obj/object.ts';
 import type { KernelStructOps } from '../programs/struct-ops.ts';
+import { ERRNO } from '../uapi/errno.ts';
 import { BPF_F } from '../uapi/map-flags.ts';
 import { differences, foundInnerDifferences } from './compatible.ts';
+import { isErrno, pinAmongOthers, unpinOwn } from './execute-pins.ts';
 import { checkPinFree, type LoadedProgram, ProgramExecution } from './execute-programs.ts';
 import { constantDifferences } from './initial-globals.ts';
 import { loadObjectBtf, type ObjectBtf } from './object-btf.ts';
 import type { CheckedOptions } from './options.ts';
 import { noInnerDefinition, type Plan } from './plan.ts';
 import { isOuter, type MapShape } from './shapes.ts';
+import { stepError } from './step-error.ts';
 import type {
   CreateStep,
   CreateStructOpsStep,
@@ -34,9 +38,6 @@ import type {
   StepEvent,
   WriteStep,
 } from './steps.ts';
-
-/** How often a pin that others make and remove at the same time is tried. */
-const PIN_ATTEMPTS = 16;
 
 /** A map that a load has opened or created. */
 export interface LoadedMap {
@@ -104,18 +105,12 @@ export class Execution {
    */
   run(plan: Plan): Loaded {
     try {
-      for (const step of plan.steps) {
-        if (step.step === 'pin' || step.step === 'pin-program') {
-          // Before anything is created for it.
-          checkPinPlace(this.#kernel, step.path);
-        }
-        if (step.step === 'pin-program') {
-          checkPinFree(this.#kernel, step);
-        }
-      }
-      for (const step of plan.steps) {
-        this.#runStep(step);
-      }
+      // Before anything is created for it.
+      this.#each(plan, (step) => this.#checkPin(step));
+      this.#programs.expect(
+        plan.steps.flatMap((step) => (step.step === 'load-program' ? [step.program] : [])),
+      );
+      this.#each(plan, (step) => this.#runStep(step));
       const { programs, structOps } = this.#programs;
       return {
         maps: this.#maps,
@@ -128,6 +123,25 @@ export class Execution {
       throw error;
     } finally {
       this.#closeTemporaries();
+    }
+  }
+
+  #each(plan: Plan, run: (step: Step) => void): void {
+    for (const step of plan.steps) {
+      try {
+        run(step);
+      } catch (error) {
+        throw stepError(step, error);
+      }
+    }
+  }
+
+  #checkPin(step: Step): void {
+    if (step.step === 'pin' || step.step === 'pin-program') {
+      checkPinPlace(this.#kernel, step.path);
+    }
+    if (step.step === 'pin-program' && !this.#options.replacePrograms) {
+      checkPinFree(this.#kernel, step);
     }
   }
 
@@ -228,7 +242,7 @@ export class Execution {
     try {
       fd = this.#kernel.openPinnedMap(step.path, accessOf(step.shape));
     } catch (error) {
-      if (isErrno(error, 'ENOENT')) {
+      if (isErrno(error, ERRNO.ENOENT)) {
         return false;
       }
       throw error;
@@ -351,6 +365,9 @@ export class Execution {
       try {
         this.#btf = loadObjectBtf(this.#kernel, this.#object);
       } catch (refusal) {
+        if (isShortage(refusal)) {
+          throw refusal;
+        }
         // As libbpf does: most maps work without, and those that do not say so when created.
         this.#btfRefusal = refusal;
         const reason = refusal instanceof Error ? refusal.message : String(refusal);
@@ -442,31 +459,30 @@ export class Execution {
    */
   #pin(step: PinStep): boolean {
     const ours = this.#maps.get(step.map)!;
-    for (let attempt = 0; attempt < PIN_ATTEMPTS; attempt += 1) {
-      this.#makePinDirectory(step.path);
-      try {
-        this.#kernel.pin(ours.fd, step.path);
-        this.#undo.push(() => this.#kernel.unpin(step.path));
-        this.#maps.set(step.map, { ...ours, pinPath: step.path });
-        return true;
-      } catch (error) {
-        // ENOENT: another load that failed has just removed the directory that it had made.
-        if (isErrno(error, 'ENOENT')) {
-          continue;
-        }
-        if (!isErrno(error, 'EEXIST')) {
-          throw error;
-        }
-      }
-      if (this.#openPin(step)) {
-        this.#kernel.close(ours.fd);
-        return false;
-      }
-    }
-    throw new SkepError(
-      'ERR_SKEP_LOAD',
-      `map "${step.map}" could not be pinned at ${step.path}: others made and removed a pin there ${PIN_ATTEMPTS} times meanwhile`,
+    const { path } = step;
+    const isOurs = pinAmongOthers(
+      this.#kernel,
+      { fd: ours.fd, path, what: `map "${step.map}"` },
+      () => this.#makePinDirectory(path),
+      () => this.#openPin(step),
     );
+    if (isOurs) {
+      this.#undo.push(() => unpinOwn(this.#kernel, 'map', ours.fd, path));
+      this.#maps.set(step.map, { ...ours, pinPath: path });
+    } else {
+      this.#closeLoser(step.map, ours.fd);
+    }
+    return isOurs;
+  }
+
+  /** Another map is used instead of ours. */
+  #closeLoser(map: string, fd: number): void {
+    const memory = this.#arenas.get(map);
+    if (memory !== undefined) {
+      this.#arenas.delete(map);
+      this.#kernel.unmapMemory(memory);
+    }
+    this.#kernel.close(fd);
   }
 
   #makePinDirectory(path: string): void {
@@ -527,10 +543,6 @@ export class Execution {
 function accessOf(shape: MapShape): 'read-write' | 'read-only' | 'write-only' {
   if ((shape.flags & BPF_F.RDONLY) !== 0) return 'read-only';
   return (shape.flags & BPF_F.WRONLY) !== 0 ? 'write-only' : 'read-write';
-}
-
-function isErrno(error: unknown, name: string): boolean {
-  return error instanceof SyscallError && error.errnoName === name;
 }
 
 function creationError(what: string, cause: unknown, btfRefusal: unknown): unknown {

@@ -62,6 +62,11 @@ export interface LoadOptions<G extends object = Globals> {
   /** A directory on a BPF file system where every program is pinned under its name. */
   readonly pinPrograms?: string;
   /**
+   * Programs that are pinned at the paths of this load, as by an earlier one, give way to its programs;
+   * where they are attached they stay. Without it such a pin is an error.
+   */
+  readonly replacePrograms?: boolean;
+  /**
    * Options of the kernel (`CONFIG_*`, `LINUX_*`) by name, instead of the running one's: what externs of
    * `.kconfig` are.
    */
@@ -134,6 +139,7 @@ const loadOptionsSchema = z.strictObject({
     .optional(),
   programs: z.record(z.string(), programOptionsSchema).optional(),
   pinPrograms: z.string().min(1).optional(),
+  replacePrograms: z.boolean().optional(),
   kernelConfig: z.record(z.string(), optionValue).optional(),
   kernelBtf: z.union([z.string().min(1), z.instanceof(Uint8Array), btfSchema]).optional(),
   logLevel: z.int().min(0).max(MOST_LOG_LEVEL).optional(),
@@ -153,6 +159,7 @@ export interface CheckedOptions {
   readonly programs: ReadonlyMap<string, ProgramOptions> | null;
   /** null: programs are pinned only where their own options say so. */
   readonly pinPrograms: string | null;
+  readonly replacePrograms: boolean;
   readonly kernelConfig: Readonly<Record<string, OptionValue>>;
   readonly kernelBtf: string | Uint8Array | Btf | undefined;
   readonly logLevel: number;
@@ -202,6 +209,7 @@ export function checkOptions(options: LoadOptions<object>, object: ObjectFile): 
     globals: { ...options.globals },
     programs: programs === false ? null : byProgram,
     pinPrograms: pinPrograms === undefined ? null : withoutSlash(pinPrograms),
+    replacePrograms: options.replacePrograms ?? false,
     kernelConfig: { ...options.kernelConfig },
     kernelBtf: options.kernelBtf,
     logLevel: options.logLevel ?? (onVerifierLog === undefined ? 0 : STATISTICS),

@@ -4,6 +4,7 @@
  */
 
 import { SkepError } from '../errors.ts';
+import { pinPathIn } from '../maps/pin-path.ts';
 import type { MapDefinition } from '../obj/map-definition.ts';
 import type { ObjectFile } from '../obj/object.ts';
 import { type ProgramOptions, programShape } from '../programs/program-shape.ts';
@@ -117,7 +118,7 @@ export function programPin(program: string, options: CheckedOptions): string | n
   if (own === false) {
     return null;
   }
-  return own ?? (options.pinPrograms === null ? null : `${options.pinPrograms}/${program}`);
+  return own ?? (options.pinPrograms === null ? null : pinPathIn(options.pinPrograms, program));
 }
 
 /** The kernel verifies such a program for a member of a struct. */

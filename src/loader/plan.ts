@@ -9,8 +9,9 @@
 
 import { SkepError } from '../errors.ts';
 import { kernelName } from '../maps/create-map.ts';
-import { checkPinPath } from '../maps/pin-path.ts';
+import { checkPinPath, pinPathIn } from '../maps/pin-path.ts';
 import type { DataSection } from '../obj/data.ts';
+import type { ElfSection } from '../obj/elf.ts';
 import type { MapDefinition } from '../obj/map-definition.ts';
 import type { ObjectFile } from '../obj/object.ts';
 import { BPF_F } from '../uapi/map-flags.ts';
@@ -71,8 +72,6 @@ class Planner {
   readonly #outer: Step[] = [];
   readonly #fills: Step[] = [];
   readonly #lastPins: Step[] = [];
-  /** What is done to maps for programs' sake, before any is loaded. */
-  readonly #preparations: Step[] = [];
   readonly #loads: readonly LoadProgramStep[];
   readonly #programFills: Step[] = [];
   readonly #structOps: StructOpsPlan;
@@ -106,13 +105,12 @@ class Planner {
     for (const section of this.#object.data.values()) {
       this.#planData(section);
     }
-    this.#planArena();
+    this.#checkArenas();
     const steps = [
       ...this.#regular,
       ...this.#outer,
       ...this.#fills,
       ...this.#lastPins,
-      ...this.#preparations,
       ...this.#loads,
       ...this.#programFills,
       ...this.#programPins(),
@@ -168,6 +166,7 @@ class Planner {
     if (outer) {
       this.#planSlots(map, shape, inner);
     }
+    this.#planArena(map, path);
     if (path !== null) {
       (outer ? this.#lastPins : steps).push({ step: 'pin', map: name, path, shape, inner });
     }
@@ -287,38 +286,45 @@ class Planner {
     }
   }
 
-  /** An arena is mapped for its programs, its globals placed. */
-  #planArena(): void {
+  #arenaGlobals(): ElfSection | undefined {
     const section = this.#object.elf.sections.find(({ name }) => name === '.addr_space.1');
+    return section === undefined || section.size === 0 ? undefined : section;
+  }
+
+  #checkArenas(): void {
+    const section = this.#arenaGlobals();
     const size = section?.size ?? 0;
-    for (const map of this.#object.maps.values()) {
-      const bytes = map.maxEntries * this.#machine.pageSize;
-      if (map.typeNumber === BPF_MAP_TYPE.ARENA && bytes < size) {
+    for (const { name, typeNumber, maxEntries } of this.#object.maps.values()) {
+      const bytes = maxEntries * this.#machine.pageSize;
+      if (typeNumber === BPF_MAP_TYPE.ARENA && bytes < size) {
         throw new SkepError(
           'ERR_SKEP_LOAD',
-          `map "${map.name}" has ${map.maxEntries} pages (${bytes} bytes), too few for the globals of the arena (${size} bytes)`,
+          `map "${name}" has ${maxEntries} pages (${bytes} bytes), too few for the globals of the arena (${size} bytes)`,
         );
       }
-      if (map.typeNumber === BPF_MAP_TYPE.ARENA && this.#loads.length > 0) {
-        this.#placeArena(map, size === 0 ? null : this.#object.elf.data(section!));
-      }
     }
-    if (size > 0 && this.#options.programs === null) {
+    const isPlaced = this.#regular.some(({ step }) => step === 'place');
+    if (section !== undefined && this.#options.programs === null && !isPlaced) {
       this.#omitted.push({
-        map: section!.name,
+        map: section.name,
         reason: 'globals of an arena are placed when programs are loaded',
       });
     }
   }
 
-  #placeArena({ name, mapExtra }: MapDefinition, contents: Uint8Array | null): void {
-    const options = this.#options.maps.get(name) ?? {};
-    if (options.create === false || options.replace !== undefined) {
+  /**
+   * An arena is mapped for its programs, its globals placed. Before it is pinned: whoever finds it there
+   * takes it as it is, also if this load is killed right behind the pin.
+   */
+  #planArena({ name, typeNumber, mapExtra }: MapDefinition, path: string | null): void {
+    if (typeNumber !== BPF_MAP_TYPE.ARENA || (this.#loads.length === 0 && path === null)) {
       return;
     }
+    const section = this.#arenaGlobals();
+    const contents = section === undefined ? null : this.#object.elf.data(section);
     // The verifier wants the address of an arena: it has one, or is given one by being mapped.
     if (mapExtra === 0n || contents !== null) {
-      this.#preparations.push({ step: 'place', map: name, contents });
+      this.#regular.push({ step: 'place', map: name, contents });
     }
   }
 
@@ -333,11 +339,11 @@ class Planner {
 
   #pinPath(name: string, pinning: MapDefinition['pinning'], options: MapOptions): string | null {
     const all = this.#options.pinAll && this.#object.maps.has(name);
-    const declared = all || pinning === 'by-name' ? `${this.#options.pinDirectory}/${name}` : null;
-    const given = options.pin === false ? null : (options.pin ?? declared);
-    if (given === null) {
+    const isDeclared = all || pinning === 'by-name';
+    if (options.pin === false || (options.pin === undefined && !isDeclared)) {
       return null;
     }
+    const given = options.pin ?? pinPathIn(this.#options.pinDirectory, name);
     return this.#ownPath(given, `map "${name}"`);
   }
 

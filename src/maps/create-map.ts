@@ -5,6 +5,7 @@
 
 import { SyscallError } from '../errors.ts';
 import type { Kernel, MapAttributes } from '../kernel/kernel.ts';
+import { isShortage } from '../kernel/shortage.ts';
 import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
 import { checkSizes } from './create-checks.ts';
 
@@ -97,7 +98,8 @@ export function createMap(
       }
       return fd;
     } catch (error) {
-      if (!(error instanceof SyscallError)) {
+      // Too little memory now is no reason to go without types for as long as the map lives.
+      if (!(error instanceof SyscallError) || isShortage(error)) {
         throw error;
       }
       refusal ??= error;

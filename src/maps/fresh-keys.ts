@@ -1,5 +1,6 @@
 /** For walks that the kernel may start over: each entry once all the same. */
 
+import { nameOfBytes } from '../bytes/byte-name.ts';
 import { SkepError } from '../errors.ts';
 import type { Chunk, WalkedMap } from './walk.ts';
 
@@ -53,7 +54,7 @@ function moveFresh(map: WalkedMap, { keys, values, count }: Chunk, met: Set<stri
   let kept = 0;
   for (let index = 0; index < count; index += 1) {
     const at = index * keyBytes;
-    const name = String.fromCharCode(...keys.subarray(at, at + keyBytes));
+    const name = nameOfBytes(keys.subarray(at, at + keyBytes));
     if (!met.has(name)) {
       met.add(name);
       keys.copyWithin(kept * keyBytes, at, at + keyBytes);

@@ -4,9 +4,18 @@
  * A look-up in a map of maps gives the inner map's id, and the way from there to a descriptor needs
  * CAP_SYS_ADMIN. Who puts a map in has its descriptor already: a duplicate is kept here for as long
  * as the map stays in its slot, so that reading it back needs no privilege.
+ *
+ * Who has that privilege needs few of them: descriptors are scarce (1024 in many a process), and maps of
+ * maps can have a hundred thousand slots. So beyond {@link KEPT} the kernel is asked once whether it
+ * opens maps by their ids, and if so, the oldest are let go of.
  */
 
+import { nameOfBytes } from '../bytes/byte-name.ts';
+import { SyscallError } from '../errors.ts';
 import type { Kernel } from '../kernel/kernel.ts';
+
+/** So many descriptors are kept by a process that may open maps by their ids. */
+const KEPT = 64;
 
 interface Held {
   readonly fd: number;
@@ -21,6 +30,8 @@ export class InnerDescriptors {
   readonly #slots = new Map<string, number>();
   /** By id. */
   readonly #held = new Map<number, Held>();
+  /** Whether maps can be opened by their ids; undefined until that matters. */
+  #mayOpenById: boolean | undefined;
 
   constructor(kernel: Kernel) {
     this.#kernel = kernel;
@@ -46,15 +57,21 @@ export class InnerDescriptors {
       this.#kernel.close(fd);
     }
     // Only now, so that a map that is put where it was stays held throughout.
-    const name = nameOf(slot);
+    const name = nameOfBytes(slot);
     this.#release(name);
     this.#slots.set(name, id);
+    if (this.#held.size > KEPT) {
+      this.#mayOpenById ??= this.#tryToOpen(id);
+      if (this.#mayOpenById) {
+        this.#releaseOldest();
+      }
+    }
   }
 
   /** Notes what a slot was seen to hold; one that others have changed is forgotten. */
   see(slot: Uint8Array, id: number | undefined): void {
     if (this.#slots.size > 0) {
-      const name = nameOf(slot);
+      const name = nameOfBytes(slot);
       if (this.#slots.get(name) !== id) {
         this.#release(name);
       }
@@ -77,6 +94,27 @@ export class InnerDescriptors {
     this.#slots.clear();
   }
 
+  #tryToOpen(id: number): boolean {
+    try {
+      this.#kernel.close(this.#kernel.openMapById(id));
+      return true;
+    } catch (error) {
+      if (error instanceof SyscallError) {
+        return false;
+      }
+      throw error;
+    }
+  }
+
+  #releaseOldest(): void {
+    for (const name of this.#slots.keys()) {
+      if (this.#held.size <= KEPT) {
+        return;
+      }
+      this.#release(name);
+    }
+  }
+
   #release(name: string): void {
     const id = this.#slots.get(name);
     if (id === undefined) {
@@ -90,8 +128,4 @@ export class InnerDescriptors {
       this.#kernel.close(held.fd);
     }
   }
-}
-
-function nameOf(slot: Uint8Array): string {
-  return String.fromCharCode(...slot);
 }

@@ -1,5 +1,6 @@
 /** The keys of a map, one call each: for kinds of map that have no batches, or no values to read. */
 
+import { nameOfBytes } from '../bytes/byte-name.ts';
 import { endless } from './fresh-keys.ts';
 import type { MapHandle } from './map-handle.ts';
 import { refusedCall } from './refused-call.ts';
@@ -27,7 +28,7 @@ export function* walkKeys(
       throw endless(map);
     }
     const current: Uint8Array = key;
-    const name = String.fromCharCode(...current);
+    const name = nameOfBytes(current);
     key = keyAfter(map, current, keySize);
     if (!met.has(name)) {
       met.add(name);

@@ -38,6 +38,23 @@ export function checkPinPath(path: string): string {
 }
 
 /**
+ * The path of a pin in a directory, under a name that an object gives. Whoever wrote the object must not
+ * get to choose another directory.
+ *
+ * @throws SkepError `ERR_SKEP_PIN_PATH` if the name leads out of the directory, or into another one
+ */
+export function pinPathIn(directory: string, name: string): string {
+  const path = `${directory}/${name}`;
+  if (name === '' || name === '.' || name === '..' || name.includes('/')) {
+    throw pinPathError(
+      path,
+      `is made of the name "${name}" in the object, which is no name of a file; give a path of its own`,
+    );
+  }
+  return path;
+}
+
+/**
  * Checks that a pin's path lies on a BPF file system and has a form that it takes.
  *
  * @returns the directories that are missing, outermost first

@@ -128,7 +128,8 @@ export class RingCursor extends RecordCursor {
   /** Passes what was discarded; the length of the record there, or {@link BUSY} if none is ready. */
   #seek(): number {
     for (;;) {
-      if (this.#position === this.#end && !this.#look()) {
+      // Not only if they are equal: where others moved the position to, no record need begin.
+      if (((this.#end - this.#position) | 0) <= 0 && !this.#look()) {
         return BUSY;
       }
       const header = this.#header(this.#position);

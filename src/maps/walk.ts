@@ -3,6 +3,7 @@
  * Either way no key is met twice, whatever others do to the map meanwhile.
  */
 
+import { nameOfBytes } from '../bytes/byte-name.ts';
 import { SyscallError } from '../errors.ts';
 import type { BatchCursor, Kernel } from '../kernel/kernel.ts';
 import { endless, freshOnly } from './fresh-keys.ts';
@@ -120,7 +121,7 @@ function* walkByKeys(map: WalkedMap): Generator<Chunk, void, undefined> {
       const current: Uint8Array = key;
       // Before the entry is given away, as its receiver may remove it.
       key = keyAfter(map, current);
-      const name = String.fromCharCode(...current);
+      const name = nameOfBytes(current);
       const value = values.subarray(count * map.valueBytes, (count + 1) * map.valueBytes);
       if (!met.has(name) && readEntry(map, current, value)) {
         keys.set(current, count * map.keyBytes);

@@ -25,6 +25,9 @@ export function kindInfo(kind: number, count: number): number {
   return kind * 2 ** 24 + count;
 }
 
+/** Names that are added have some bytes, and those of the table at most once more. */
+const MOST_ADDED_BYTES = 0x1_0000;
+
 /** A type table that is being changed. */
 export class BtfWriter {
   readonly btf: Btf;
@@ -32,6 +35,8 @@ export class BtfWriter {
   readonly #added: number[] = [];
   readonly #names = new Map<string, number>();
   #addedStrings = '';
+  /** Bytes of these strings. */
+  #addedBytes = 0;
   #int = 0;
   #byte = 0;
   #variable = 0;
@@ -76,8 +81,12 @@ export class BtfWriter {
   addName(name: string): number {
     let offset = this.#names.get(name);
     if (offset === undefined) {
-      offset = this.btf.strings.bytes.length + encodeText(this.#addedStrings).length;
+      offset = this.btf.strings.bytes.length + this.#addedBytes;
       this.#addedStrings += `${name}\0`;
+      this.#addedBytes += encodeText(name).length + 1;
+      if (this.#addedBytes > this.btf.strings.bytes.length + MOST_ADDED_BYTES) {
+        throw this.btf.error('the names of its sections share their bytes');
+      }
       this.#names.set(name, offset);
     }
     return offset;

@@ -36,6 +36,9 @@ export function encodeForKernel(
     sections.set(section.name, section);
   }
   const hidden = hiddenFunctions(object);
+  const layouts = new Map<string, Layout>();
+  // Thousands of functions can share a prototype with thousands of parameters.
+  const named = new Set<number>();
   for (let id = 1; id < btf.typeCount; id += 1) {
     switch (btf.kindOf(id)) {
       case BTF_KIND.PTR:
@@ -44,9 +47,13 @@ export function encodeForKernel(
         break;
       case BTF_KIND.FUNC:
         defineFunction(writer, id, hidden);
+        if (!named.has(btf.sizeOrType(id))) {
+          named.add(btf.sizeOrType(id));
+          nameParameters(writer, btf.sizeOrType(id));
+        }
         break;
       case BTF_KIND.DATASEC:
-        defineSection(writer, object, sections, id);
+        defineSection(writer, object, sections, layouts, id);
         break;
       default:
     }
@@ -76,7 +83,7 @@ function hiddenFunctions({ elf, symbols }: ObjectFile): ReadonlySet<string> {
   return hidden;
 }
 
-/** Functions are static or global; with named parameters. */
+/** Functions are static or global. */
 function defineFunction(writer: BtfWriter, id: number, hidden: ReadonlySet<string>): void {
   const { btf } = writer;
   const info = writer.get(id, 1);
@@ -86,7 +93,10 @@ function defineFunction(writer: BtfWriter, id: number, hidden: ReadonlySet<strin
   } else if (linkage === LINKAGE_GLOBAL && hidden.size > 0 && hidden.has(btf.nameOf(id))) {
     writer.set(id, 1, (info & ~VLEN_MASK) | LINKAGE_STATIC);
   }
-  const prototype = btf.sizeOrType(id);
+}
+
+/** The kernel wants parameters of functions named. */
+function nameParameters(writer: BtfWriter, prototype: number): void {
   const parameters = writer.get(prototype, 1) & VLEN_MASK;
   for (let index = 0; index < parameters; index += 1) {
     const at = 3 + index * 2;
@@ -96,10 +106,20 @@ function defineFunction(writer: BtfWriter, id: number, hidden: ReadonlySet<strin
   }
 }
 
+/** What the object says of a section that BTF describes. */
+interface Layout {
+  readonly size: number;
+  /** Offsets of variables by name. */
+  readonly offsets: ReadonlyMap<string, number>;
+  /** Global variables that other objects cannot see. */
+  readonly hidden: ReadonlySet<string>;
+}
+
 function defineSection(
   writer: BtfWriter,
   object: ObjectFile,
   sections: ReadonlyMap<string, ElfSection>,
+  layouts: Map<string, Layout>,
   id: number,
 ): void {
   const described = writer.btf.type(id) as BtfSection;
@@ -107,54 +127,59 @@ function defineSection(
     defineKernelSymbols(writer, described);
     return;
   }
-  const offsets = new Map<string, number>();
-  let size: number;
-  if (described.name === '.kconfig') {
-    const layout = object.data.get('.kconfig');
-    size = layout?.size ?? 0;
-    for (const variable of layout?.variables ?? []) {
-      offsets.set(variable.name, variable.offset);
+  // Several types may describe one section.
+  const layout =
+    layouts.get(described.name) ?? layoutOf(writer.btf, object, sections, described.name);
+  layouts.set(described.name, layout);
+  for (const { typeId } of described.variables) {
+    // Hidden ones become static, as libbpf has them.
+    if (
+      layout.hidden.size > 0 &&
+      writer.btf.kindOf(typeId) === BTF_KIND.VAR &&
+      layout.hidden.has(writer.btf.nameOf(typeId))
+    ) {
+      writer.set(typeId, 3, LINKAGE_STATIC);
     }
-  } else {
-    const section = sections.get(described.name);
-    if (section === undefined || section.size === 0) {
-      throw writer.btf.error(
-        `it describes a section "${described.name}", which the object does not have or which is empty`,
-      );
-    }
-    size = section.size;
-    globalOffsets(writer, object, section, described, offsets);
   }
-  writer.set(id, 2, size);
-  placeVariables(writer, described, offsets);
+  writer.set(id, 2, layout.size);
+  placeVariables(writer, described, layout.offsets);
 }
 
-/** Offsets of the global variables of a section; hidden ones become static, as libbpf has them. */
-function globalOffsets(
-  writer: BtfWriter,
+/** Looks a section up in the object. */
+function layoutOf(
+  btf: Btf,
   object: ObjectFile,
-  section: ElfSection,
-  described: BtfSection,
-  offsets: Map<string, number>,
-): void {
-  const { symbols } = object.elf;
+  sections: ReadonlyMap<string, ElfSection>,
+  name: string,
+): Layout {
+  const offsets = new Map<string, number>();
   const hidden = new Set<string>();
+  if (name === '.kconfig') {
+    const options = object.data.get('.kconfig');
+    for (const variable of options?.variables ?? []) {
+      offsets.set(variable.name, variable.offset);
+    }
+    return { size: options?.size ?? 0, offsets, hidden };
+  }
+  const section = sections.get(name);
+  if (section === undefined || section.size === 0) {
+    throw btf.error(
+      `it describes a section "${name}", which the object does not have or which is empty`,
+    );
+  }
+  const { symbols } = object.elf;
   for (const symbol of object.symbols[section.index] ?? []) {
     if (symbols.type(symbol) !== STT.OBJECT || symbols.binding(symbol) === STB.LOCAL) {
       continue;
     }
-    const name = symbols.name(symbol);
-    offsets.set(name, symbols.value(symbol));
+    const variable = symbols.name(symbol);
+    offsets.set(variable, symbols.value(symbol));
     const visibility = symbols.visibility(symbol);
     if (visibility === STV.HIDDEN || visibility === STV.INTERNAL) {
-      hidden.add(name);
+      hidden.add(variable);
     }
   }
-  for (const { typeId } of described.variables) {
-    if (hidden.has(writer.btf.nameOf(typeId))) {
-      writer.set(typeId, 3, LINKAGE_STATIC);
-    }
-  }
+  return { size: section.size, offsets, hidden };
 }
 
 /** Writes the entries of a section back, with their offsets, in order. */

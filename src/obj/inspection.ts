@@ -3,6 +3,7 @@
  * `format` and described by the zod schema `inspectionSchema` of the package.
  */
 
+import { ObjectError } from '../errors.ts';
 import type { Btf } from './btf/btf.ts';
 import { spellType } from './btf/spell.ts';
 import type { ByteOrder } from './elf.ts';
@@ -69,11 +70,55 @@ export interface Inspection {
 }
 
 /**
+ * Most characters of the names and types of a document. A file can have one long name thousands of
+ * times; what came of it would not fit one JavaScript string.
+ */
+const MOST_TEXT = 0x200_0000;
+
+/**
  * Describes an object: maps in the order of `.maps`, data sections, programs.
  *
- * @throws ObjectError `ERR_SKEP_DATA` if the variables of a data section are malformed
+ * @throws ObjectError `ERR_SKEP_DATA` if the variables of a data section are malformed; `ERR_SKEP_ELF`
+ *   if names and types have more than 32 Mi characters together
  */
 export function inspect(object: ObjectFile): Inspection {
+  const document = describe(object);
+  if (textOf(document) > MOST_TEXT) {
+    throw new ObjectError(
+      'ERR_SKEP_ELF',
+      `names and types of this object have more than ${MOST_TEXT} characters`,
+    );
+  }
+  return document;
+}
+
+/** How many characters there are in what an object can make long. */
+function textOf({ maps, data, programs }: Inspection): number {
+  let characters = 0;
+  for (const map of maps) {
+    characters += textOfMap(map);
+  }
+  for (const { name, variables } of data) {
+    characters += name.length;
+    for (const variable of variables) {
+      characters += variable.name.length + (variable.type?.length ?? 0);
+    }
+  }
+  for (const { name, section, attachTo } of programs) {
+    characters += name.length + section.length + (attachTo?.length ?? 0);
+  }
+  return characters;
+}
+
+function textOfMap({ name, key, value, inner, slots }: InspectedMap): number {
+  let characters = name.length + (key?.length ?? 0) + (value?.length ?? 0);
+  for (const slot of slots) {
+    characters += slot.name.length;
+  }
+  return inner === null ? characters : characters + textOfMap(inner);
+}
+
+function describe(object: ObjectFile): Inspection {
   return {
     format: 1,
     file: object.file,

@@ -30,7 +30,9 @@ function tagsOf(btf: Btf): Tags {
     const tagged = btf.sizeOrType(id);
     if (name.startsWith(TAG) && btf.kindOf(tagged) === BTF_KIND.FUNC) {
       const program = btf.nameOf(tagged);
-      found.set(program, [...(found.get(program) ?? []), name.slice(TAG.length)]);
+      const named = found.get(program) ?? [];
+      found.set(program, named);
+      named.push(name.slice(TAG.length));
     }
   }
   tags.set(btf, found);
@@ -53,10 +55,7 @@ export function exceptionCallback(
   if (wanted === undefined || second !== undefined) {
     return undefined;
   }
-  const text = code.object.elf.sections.find(({ name }) => name === '.text');
-  const found = code.functions
-    .ofSection(text?.index ?? 0)
-    .find(({ name, isGlobal }) => name === wanted && isGlobal);
+  const found = code.globalText.get(wanted);
   if (found === undefined) {
     throw new ObjectError(
       'ERR_SKEP_PROGRAM',

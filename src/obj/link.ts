@@ -129,6 +129,7 @@ class Placement {
     const append = (one: CodeFunction) => {
       this.slots.set(one, this.#end);
       this.#end += one.size / SLOT_BYTES;
+      this.#check(one);
       open.push({ relocations: this.#code.relocations(one), next: 0 });
     };
     append(entry);
@@ -140,6 +141,17 @@ class Placement {
       } else if (isReference(relocation) && !this.slots.has(relocation.target)) {
         append(relocation.target);
       }
+    }
+  }
+
+  /** Functions of sections that share their bytes would make more of a file than is in it. */
+  #check({ name, section, offset }: CodeFunction): void {
+    if (this.#end * SLOT_BYTES > this.#code.object.elf.bytes.length) {
+      throw new ObjectError(
+        'ERR_SKEP_PROGRAM',
+        `function "${name}" in section "${section.name}" has the same bytes as another function`,
+        { section: section.name, offset },
+      );
     }
   }
 

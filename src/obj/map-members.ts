@@ -52,6 +52,12 @@ export class MemberReader {
     let valuesOffset = -1;
     const count = btf.entriesOf(structId);
     for (let index = 0; index < count; index += 1) {
+      if (index === MEMBERS) {
+        // In C names differ; maps that share a struct would all have to read it to its end.
+        throw new MapDefinitionError(name, undefined, `its struct has ${count} members; ${WHAT}`, {
+          typeId: structId,
+        });
+      }
       btf.readMember(structId, index, this.#recent, member);
       if (member.name === 'values') {
         valuesOffset = member.bitOffset / 8;
@@ -321,16 +327,15 @@ function parseValues(
   }
 }
 
-const KNOWN_MEMBERS =
-  'type, key, value, key_size, value_size, max_entries, map_flags, map_extra, numa_node, pinning, values';
+/** How many members there are. */
+const MEMBERS = 11;
+const WHAT =
+  'there are type, key, value, key_size, value_size, max_entries, map_flags, map_extra, numa_node, pinning, values';
 
 function unknownMember(map: string, member: BtfMember): MapDefinitionError {
-  return new MapDefinitionError(
-    map,
-    member.name,
-    `there is no such member of a map; there are ${KNOWN_MEMBERS}`,
-    { typeId: member.typeId },
-  );
+  return new MapDefinitionError(map, member.name, `there is no such member of a map; ${WHAT}`, {
+    typeId: member.typeId,
+  });
 }
 
 function describe(btf: Btf, typeId: number): string {

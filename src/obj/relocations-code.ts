@@ -18,6 +18,8 @@ import type { ObjectFile } from './object.ts';
 import type { CodeRelocation, RelocationTarget } from './relocations.ts';
 import { type Extern, isExtern, readExterns } from './relocations-externs.ts';
 
+/** Bytes of a relocation without addend. */
+const REL_BYTES = 16;
 /** BPF_JMP | BPF_CALL. */
 const CALL = 0x85;
 /** What the source register of a call of a function in the object says. */
@@ -35,6 +37,9 @@ export class ObjectCode {
   #mapsByPlace: Map<number, Map<number, string>> | undefined;
   #namedFirst: Map<string, number> | undefined;
   #ext: BtfExt | null | undefined;
+  #globalText: Map<string, CodeFunction> | undefined;
+  #optionOffsets: Map<string, number> | undefined;
+  #arena: string | null | undefined;
   /** No Buffer, even if the object came in one: its subarray() costs several times as much. */
   readonly #plain: Uint8Array;
 
@@ -70,6 +75,20 @@ export class ObjectCode {
   get ext(): BtfExt | null {
     this.#ext ??= this.#readExt();
     return this.#ext;
+  }
+
+  /** The global functions of `.text` by name, the first of each. @throws as `CodeFunctions.ofSection` */
+  get globalText(): ReadonlyMap<string, CodeFunction> {
+    if (this.#globalText === undefined) {
+      this.#globalText = new Map();
+      const text = this.object.elf.sections.find(({ name }) => name === '.text');
+      for (const one of this.functions.ofSection(text?.index ?? 0)) {
+        if (one.isGlobal && !this.#globalText.has(one.name)) {
+          this.#globalText.set(one.name, one);
+        }
+      }
+    }
+    return this.#globalText;
   }
 
   /** What `.BTF.ext` says about a section. @throws as {@link ext} */
@@ -195,29 +214,47 @@ export class ObjectCode {
     if (extern.kind !== 'kconfig') {
       return { kind: 'ksym', extern };
     }
-    const options = this.object.data.get('.kconfig')?.variables ?? [];
-    const option = options.find(({ name }) => name === extern.name);
-    if (option === undefined) {
+    const offset = this.#offsetOfOption(extern.name);
+    if (offset === undefined) {
       throw fail('which .kconfig does not have');
     }
-    return { kind: 'kconfig', extern, offset: option.offset };
+    return { kind: 'kconfig', extern, offset };
+  }
+
+  /** Where `.kconfig` has an option; of two with one name the first. */
+  #offsetOfOption(option: string): number | undefined {
+    if (this.#optionOffsets === undefined) {
+      this.#optionOffsets = new Map();
+      for (const { name, offset } of this.object.data.get('.kconfig')?.variables ?? []) {
+        if (!this.#optionOffsets.has(name)) {
+          this.#optionOffsets.set(name, offset);
+        }
+      }
+    }
+    return this.#optionOffsets.get(option);
+  }
+
+  /** The name of the arena; null if there is none. */
+  #arenaName(): string | null {
+    if (this.#arena === undefined) {
+      const maps = [...this.object.maps.values()];
+      this.#arena = maps.find(({ typeNumber }) => typeNumber === BPF_MAP_TYPE.ARENA)?.name ?? null;
+    }
+    return this.#arena;
   }
 
   /** A reference to what is neither code nor extern: a map, or global data. */
   #memory(index: number, symbol: number, imm: number, fail: Fail): RelocationTarget {
-    const { elf, maps } = this.object;
+    const { elf } = this.object;
     const section = elf.sections[index]!;
     const name = section.name;
     const offset = elf.symbols.value(symbol) + imm;
     if (isData(section, name)) {
       return { kind: 'data', section: name, offset };
     }
-    if (name === '.addr_space.1') {
-      for (const map of maps.values()) {
-        if (map.typeNumber === BPF_MAP_TYPE.ARENA) {
-          return { kind: 'arena', map: map.name, offset };
-        }
-      }
+    const arena = name === '.addr_space.1' ? this.#arenaName() : null;
+    if (arena !== null) {
+      return { kind: 'arena', map: arena, offset };
     }
     if (name === '.jumptables') {
       const size = elf.symbols.size(symbol);
@@ -270,8 +307,9 @@ export class ObjectCode {
       this.#relocating = new Map();
       for (const table of this.object.elf.sections) {
         if (table.type === SHT.REL || table.type === SHT.RELA) {
-          const others = this.#relocating.get(table.info) ?? [];
-          this.#relocating.set(table.info, [...others, table]);
+          const tables = this.#relocating.get(table.info) ?? [];
+          this.#relocating.set(table.info, tables);
+          tables.push(table);
         }
       }
     }
@@ -286,6 +324,10 @@ export class ObjectCode {
           throw entryError(table, `relocates ${place}, where no instruction starts`);
         }
         all.push(entry);
+      }
+      // Only tables that share their bytes can hold more, and then any number of them.
+      if (all.length * REL_BYTES > this.object.elf.bytes.length) {
+        throw entryError(table, 'has entries that belong to another section, too');
       }
     }
     return sortAscending(all, ({ offset }) => offset);

@@ -16,6 +16,8 @@ import type { PlacedMap } from './maps.ts';
 import type { ProgramDefinition } from './programs.ts';
 
 const SLOT_BYTES = 8;
+/** Bytes of a relocation without addend. */
+const REL_BYTES = 16;
 
 /**
  * Resolves the relocations of `.maps` into the slots of the definitions.
@@ -31,12 +33,25 @@ export function parseSlots(
   programs: ReadonlyMap<string, ProgramDefinition>,
 ): void {
   const filled: MapSlot[][] = [];
+  let count = 0;
   for (const relocations of elf.sections) {
     const isRelocation = relocations.type === SHT.REL || relocations.type === SHT.RELA;
     if (!isRelocation || relocations.info !== section.index) {
       continue;
     }
-    for (const { offset, symbol } of elf.relocations(relocations)) {
+    const entries = elf.relocations(relocations);
+    count += entries.length;
+    if (count * REL_BYTES > elf.bytes.length) {
+      // Only tables that share their bytes can hold more, and then any number of them.
+      throw new ObjectError(
+        'ERR_SKEP_ELF',
+        'two tables of relocations of .maps share their bytes',
+        {
+          section: relocations.name,
+        },
+      );
+    }
+    for (const { offset, symbol } of entries) {
       const owner = ownerOf(maps, offset, relocations);
       const index = slotIndex(btf, owner, offset);
       // The definition is readonly to those who get it; here it is still being made.

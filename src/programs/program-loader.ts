@@ -24,12 +24,18 @@ import { explainPoison, type Poison } from './poison.ts';
 import type { Program } from './program.ts';
 import { type ProgramShape, reshaped } from './program-shape.ts';
 import { parseVerifierLog } from './verifier-log.ts';
+import { privilegeAdvice } from './verifier-privileges.ts';
 import { Refusal, type Verified, verify } from './verify.ts';
+
+/** How many programs are linked together. */
+const LINKED_AHEAD = 63;
 
 /** What the programs of an object are loaded with. */
 export interface ProgramLoading {
   readonly kernel: Kernel;
   readonly object: ObjectFile;
+  /** The programs that are going to be loaded, in this order. */
+  readonly programs: readonly string[];
   /** The descriptor of a map of the object; null if it was left out. */
   mapFd(map: string): number | null;
   /** The object's BTF in the kernel; null if there is none, or it was refused. Not to be closed. */
@@ -72,6 +78,8 @@ export class ProgramLoader implements AssemblyContext {
   /** Descriptors of modules as programs name them; the first stands for the kernel itself. */
   readonly #descriptors: number[] = [0];
   readonly #modules = new Map<ModuleTypes, number>();
+  /** Those that are linked, and not loaded yet. */
+  readonly #linked = new Map<string, LinkedProgram>();
   /** Whether it is known that the kernel does not have the helpers of 5.5. */
   #lacksNewerReads = false;
 
@@ -91,8 +99,8 @@ export class ProgramLoader implements AssemblyContext {
    *   has wrong
    */
   load(shape: ProgramShape, target: Program | undefined, member?: StructMember): LoadedProgram {
-    const { kernel, object, logLevel } = this.#loading;
-    const linked = linkProgram(object, shape.name);
+    const { kernel, logLevel } = this.#loading;
+    const linked = this.#linkAhead(shape.name);
     const poisons = assemble(linked, this);
     const plain = this.#attributes(shape, linked, target);
     const attributes =
@@ -160,6 +168,29 @@ export class ProgramLoader implements AssemblyContext {
       this.#modules.set(module, index);
     }
     return index;
+  }
+
+  /**
+   * A linked program. Some of those behind it are linked at once: after each call of the verifier the
+   * processor's caches are cold, and linking one takes several times as long.
+   */
+  #linkAhead(name: string): LinkedProgram {
+    const { object, programs } = this.#loading;
+    let linked = this.#linked.get(name);
+    if (linked === undefined) {
+      linked = linkProgram(object, name);
+      const next = programs.indexOf(name) + 1;
+      for (const other of programs.slice(next, next + LINKED_AHEAD)) {
+        try {
+          this.#linked.set(other, linkProgram(object, other));
+        } catch {
+          // Told when it is that one's turn.
+          break;
+        }
+      }
+    }
+    this.#linked.delete(name);
+    return linked;
   }
 
   /** Gives it to the kernel; once more with older helpers, if it was refused and they are missing. */
@@ -238,7 +269,8 @@ function refusalError(
 ): SkepError {
   if (log !== '') {
     const explained = explainPoison(log, poisons);
-    return new VerifierError(name, parseVerifierLog(explained, truncated), error);
+    const advice = privilegeAdvice(log);
+    return new VerifierError(name, parseVerifierLog(explained, truncated), error, advice);
   }
   const { command, errno, errnoName, hint } = error;
   return new SyscallError(`program "${name}" (${programTypeName(type)})`, {

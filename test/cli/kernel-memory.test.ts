@@ -168,7 +168,7 @@ describe('where there is no Linux kernel to talk to', () => {
   let main: string;
   beforeAll(() => {
     copy = mkdtempSync(join(tmpdir(), 'skep-cli-'));
-    main = join(copy, 'dist/cli/main.js');
+    main = join(copy, 'dist/bundle/command.js');
     cpSync(join(ROOT, 'dist'), join(copy, 'dist'), { recursive: true });
     cpSync(join(ROOT, 'package.json'), join(copy, 'package.json'));
     symlinkSync(join(ROOT, 'node_modules'), join(copy, 'node_modules'));

@@ -277,9 +277,22 @@ describeKernel('skep load', () => {
       status: 1,
       stdout: '',
       stderr: expect.stringMatching(
-        /program "mark", pin .*\/mark: .* EEXIST .*remove that pin, or/,
+        /program "mark", pin .*\/mark: .* EEXIST .*remove that pin, or .*by --replace-programs/,
       ),
     });
+    expect(readdirSync(pins.path)).toEqual(['mark']);
+  });
+
+  it('replaces it with --replace-programs', async () => {
+    const only = ['load', PACKETS, '--pin-programs', pins.path, '--program', 'mark'];
+    await printed(only);
+    const pinned = async () => {
+      const text = await printed(['program', 'show', '--json', `${pins.path}/mark`]);
+      return (JSON.parse(text) as { program: { id: number } }).program.id;
+    };
+    const before = await pinned();
+    await printed([...only, '--replace-programs']);
+    expect(await pinned()).toBeGreaterThan(before);
     expect(readdirSync(pins.path)).toEqual(['mark']);
   });
 

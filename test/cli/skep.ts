@@ -1,4 +1,4 @@
-/** Runs the `skep` command for real: dist/cli/main.js in a process of its own. */
+/** Runs the `skep` command for real: dist/bundle/command.js in a process of its own. */
 
 import { type SpawnSyncReturns, spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, rmdirSync, statSync } from 'node:fs';
@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 /** The root of the checkout, without a slash at its end. */
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
 /** The command's file. */
-export const MAIN = join(ROOT, 'dist/cli/main.js');
+export const MAIN = join(ROOT, 'dist/bundle/command.js');
 
 /** How long another test file may take to build before its lock counts as left behind. */
 const BUILD_MS = 120_000;
@@ -27,7 +27,7 @@ export interface Ended {
 export interface Surroundings {
   /** Added to an environment of nothing but PATH. */
   readonly env?: Readonly<Record<string, string>>;
-  /** Another copy of dist/cli/main.js. */
+  /** Another copy of dist/bundle/command.js. */
   readonly main?: string;
 }
 
@@ -86,19 +86,21 @@ function buildIfStale(): void {
       continue;
     }
     try {
-      const { status, stdout } = spawnSync(
-        process.execPath,
-        [join(ROOT, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.build.json'],
-        { cwd: ROOT, encoding: 'utf8' },
-      );
       // The compiler writes what it can; a mistake elsewhere is for `npm run typecheck` to tell.
-      if (status !== 0 && isStale()) {
-        throw new Error(`src/ does not compile:\n${stdout}`);
+      const compiled = runNode('node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json');
+      const bundled = runNode('scripts/bundle.mjs');
+      if (bundled.status !== 0) {
+        throw new Error(`src/ does not compile:\n${compiled.stdout}${bundled.stderr}`);
       }
     } finally {
       rmdirSync(lock);
     }
   }
+}
+
+function runNode(script: string, ...args: readonly string[]): SpawnSyncReturns<string> {
+  const options = { cwd: ROOT, encoding: 'utf8' } as const;
+  return spawnSync(process.execPath, [join(ROOT, script), ...args], options);
 }
 
 function takeLock(lock: string): boolean {

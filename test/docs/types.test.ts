@@ -70,6 +70,7 @@ describe('the code of the documentation', () => {
         'docs/maps.md',
         'docs/programs.md',
         'docs/testing.md',
+        'docs/privileges.md',
       ]),
     );
   });

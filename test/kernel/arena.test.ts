@@ -1,6 +1,6 @@
 /** Arenas on the running kernel. */
 
-import { expect, expectTypeOf, it } from 'vitest';
+import { beforeEach, expect, expectTypeOf, it } from 'vitest';
 import { loadNative } from '../../src/kernel/native.ts';
 import { load } from '../../src/loader/load.ts';
 import { Arena } from '../../src/maps/arena.ts';
@@ -8,7 +8,7 @@ import { Queue } from '../../src/maps/queue.ts';
 import { BPF_F } from '../../src/uapi/map-flags.ts';
 import { openFixture } from '../support/fixtures.ts';
 import { loadInstructions } from '../support/instructions.ts';
-import { describeKernel, pinDirectory } from '../support/kernel.ts';
+import { describeKernel, needsMapType, pinDirectory } from '../support/kernel.ts';
 
 const CLOSED = expect.objectContaining({ code: 'ERR_SKEP_CLOSED' });
 
@@ -38,6 +38,8 @@ function addressOf(arena: Arena, offset: number) {
 }
 
 describeKernel('an arena', () => {
+  beforeEach((context) => needsMapType(context, 'arena'));
+
   const pins = pinDirectory();
 
   it('is memory that programs and user space share', () => {

@@ -133,6 +133,9 @@ describe('faults', () => {
     expect(() => map.get(1)).toThrow('EPERM');
     faulty.failCall(1, 'EPERM', 'lookupBatch');
     expect(() => map.snapshot()).toThrow('EPERM');
+    // That this process has no descriptors left is nothing that the kernel says of itself.
+    faulty.failCall(1, 'EMFILE', 'configuration');
+    expect(() => faulty.kernel.configuration()).toThrow(/open.*EMFILE.*ulimit -n/);
     faulty.failCall(1, 'EACCES', 'symbolAddresses');
     expect(() => faulty.kernel.symbolAddresses(new Set(['_text']))).toThrow(/open.*EACCES/);
     faulty.failCall(1, 'EACCES', 'kernelBtf');

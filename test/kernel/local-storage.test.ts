@@ -10,7 +10,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { afterAll, beforeAll, expect, expectTypeOf, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, expect, expectTypeOf, it } from 'vitest';
 import { struct } from '../../src/codec/by-hand.ts';
 import { u8, u32, u64 } from '../../src/codec/numbers.ts';
 import type { PerCpuValues } from '../../src/codec/per-cpu-values.ts';
@@ -28,7 +28,7 @@ import { Btf } from '../../src/obj/btf/btf.ts';
 import { cgroupRoot, ownCgroup, withCgroup } from '../support/cgroups.ts';
 import { openFixture } from '../support/fixtures.ts';
 import { ForeignProcess } from '../support/foreign-fd.ts';
-import { describeKernel, kernelProblem, pinDirectory } from '../support/kernel.ts';
+import { describeKernel, kernelProblem, needsMapType, pinDirectory } from '../support/kernel.ts';
 import { loadProgram } from '../support/program.ts';
 import { hasProgram, output } from '../support/programs.ts';
 
@@ -215,6 +215,7 @@ send_unknown(os.pidfd_open(os.getpid()))
 
 describeKernel('storage of cgroups', () => {
   const pins = pinDirectory();
+  beforeEach((context) => needsMapType(context, 'cgrp_storage'));
 
   it.skipIf(!hasProgram('bpftool') || cgroupRoot === null)(
     'has the values that programs see',

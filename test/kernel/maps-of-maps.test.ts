@@ -535,7 +535,8 @@ describeKernels('a map that does not fit', (place) => {
     expect(tenants.count()).toBe(1);
   });
 
-  it('is suspected of other special fields where the kernel tells no difference', () => {
+  it('is suspected of other special fields where the kernel tells no difference', (context) => {
+    place.needsLinux(context, '6.2', 'inner maps with locks');
     const { kernel } = place;
     using app = loadUnpinned('nested/spin-lock', kernel);
     const outer = app.map('guarded_outer', HashOfMaps<number, HashMap<number, unknown>>);
@@ -692,7 +693,8 @@ describeKernels('a new inner map', (place) => {
     expect(made.info()).toMatchObject(shape);
   });
 
-  it('has the special fields of the template', () => {
+  it('has the special fields of the template', (context) => {
+    place.needsLinux(context, '6.2', 'inner maps with locks');
     const { kernel } = place;
     using app = loadUnpinned('nested/spin-lock', kernel);
     const outer = app.map('guarded_outer', HashOfMaps<number, HashMap<number, unknown>>);

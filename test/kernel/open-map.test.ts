@@ -44,7 +44,7 @@ import { XskMap } from '../../src/maps/xsk-map.ts';
 import { BPF_MAP_TYPE } from '../../src/uapi/map-types.ts';
 import { ROOT } from '../cli/skep.ts';
 import { openFixture } from '../support/fixtures.ts';
-import { describeKernel, pinDirectory } from '../support/kernel.ts';
+import { describeKernel, needsMapType, pinDirectory } from '../support/kernel.ts';
 import { describeKernels } from '../support/kernels.ts';
 
 /** What skep says where the kernel would have to be asked for the types of "hash_map". */
@@ -136,7 +136,8 @@ describeKernels('a map opened without types', (place) => {
     ['perf_event_array', PerfEventArray],
   ];
   const known = classes.filter(([type]) => place.hasMapType(numberOf(type)));
-  it.each(known)('of type %s is one of its class', (type, kind) => {
+  it.for(known)('of type %s is one of its class', ([type, kind], context) => {
+    if (place.runsOn === 'linux') needsMapType(context, type);
     const { kernel } = place;
     using app = loadPinned(`types/${type}`, kernel);
     const name = `${type}_map`;
@@ -269,7 +270,8 @@ describeKernels('a map of maps opened without types', (place) => {
     ]);
   });
 
-  it('makes inner maps with a spin lock, which fit only with their types', () => {
+  it('makes inner maps with a spin lock, which fit only with their types', (context) => {
+    place.needsLinux(context, '6.2', 'inner maps with locks');
     const { kernel } = place;
     using app = load(openFixture('nested/spin-lock'), {
       kernel,

@@ -7,7 +7,7 @@ import { linuxKernel } from '../../src/kernel/linux.ts';
 import { Btf } from '../../src/obj/btf/btf.ts';
 import { BPF_MAP_TYPE } from '../../src/uapi/map-types.ts';
 import { BPF_PROG_TYPE } from '../../src/uapi/program-types.ts';
-import { describeKernel } from '../support/kernel.ts';
+import { describeKernel, isLinux } from '../support/kernel.ts';
 import { output } from '../support/programs.ts';
 import {
   createMap,
@@ -18,9 +18,9 @@ import {
   logOf,
   mapAt,
   requestOf,
+  runUninterrupted,
   SLEEPABLE,
   set,
-  store,
   TYPES,
   textOf,
   typeBytes,
@@ -150,7 +150,7 @@ describeKernel('a test run', () => {
     ]);
     const data = new Uint8Array(64).fill(7);
     const dataOut = new Uint8Array(100);
-    const outcome = kernel.runProgram(fd, requestOf({ data, dataOut, repeat: 10 }));
+    const outcome = runUninterrupted(kernel, fd, requestOf({ data, dataOut, repeat: 10 }));
     expect(outcome).toMatchObject({ returnValue: 2, dataBytes: 64 });
     expect(outcome.durationNanoseconds).toBeLessThan(1e6);
     expect([...dataOut.subarray(0, 2), dataOut[63], dataOut[64]]).toEqual([0xff, 7, 7, 0]);
@@ -188,7 +188,9 @@ describeKernel('a test run', () => {
 
   it('of a syscall program changes the context that was handed in', () => {
     const kernel = linuxKernel();
-    const fd = loadProgram(kernel, [FIRST_FIELD, store(1, 4, 99), EXIT], {
+    // Before 6.3 a number is written to a context from a register only.
+    const write = { opcode: 0x63, dst: 1, src: 2, offset: 4, imm: 0 };
+    const fd = loadProgram(kernel, [FIRST_FIELD, set(2, 99), write, EXIT], {
       type: BPF_PROG_TYPE.SYSCALL,
       flags: SLEEPABLE,
     });
@@ -222,7 +224,8 @@ describeKernel('the log of the verifier', () => {
     kernel.close(loadProgram(kernel, PASS, {}, whole));
     expect(textOf(brief)).toMatch(/^verification time \d+ usec\nstack depth 0\nprocessed 2 insns/);
     expect(textOf(whole)).toContain('0: (b7) r0 = 2');
-    expect(whole.wholeBytes).toBe(textOf(whole).length + 1);
+    // Kernels before 6.4 do not say how long it is.
+    expect(whole.wholeBytes).toBe(isLinux('6.4') ? textOf(whole).length + 1 : 0);
   });
 
   it('fails a program that is right if it does not fit', () => {
@@ -231,7 +234,7 @@ describeKernel('the log of the verifier', () => {
     const refused = () => loadProgram(kernel, PASS, {}, log);
     expect(refused).toThrow(SyscallError);
     expect(refused).toThrow("ENOSPC (the verifier's log did not fit)");
-    expect(log.wholeBytes).toBeGreaterThan(128);
+    if (isLinux('6.4')) expect(log.wholeBytes).toBeGreaterThan(128);
     expect(textOf(log).length).toBeLessThan(128);
   });
 

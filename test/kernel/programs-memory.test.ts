@@ -246,8 +246,30 @@ describe('the reason why a program was not loaded', () => {
     expect(programCapabilities(type)).toEqual(capabilities);
   });
 
+  it('may be that this process lacks one of them, which it names', () => {
+    const why = (type: number, held: readonly string[] | null) =>
+      explainLoad(
+        type,
+        ERRNO.EPERM,
+        () => '[none]',
+        (capability) => held?.includes(capability) ?? null,
+      );
+    expect(why(BPF_PROG_TYPE.EXT, ['CAP_BPF'])).toMatch(
+      /; this process lacks CAP_NET_ADMIN and CAP_PERFMON$/,
+    );
+    expect(why(BPF_PROG_TYPE.XDP, ['CAP_NET_ADMIN'])).toMatch(/; this process lacks CAP_BPF$/);
+    expect(why(BPF_PROG_TYPE.XDP, ['CAP_BPF', 'CAP_NET_ADMIN'])).toMatch(/user namespace/);
+    expect(why(BPF_PROG_TYPE.XDP, null)).not.toMatch(/this process/);
+  });
+
   it('may be that the kernel is locked down, for those that look into it', () => {
-    const why = (type: number, state: string | null) => explainLoad(type, ERRNO.EPERM, () => state);
+    const why = (type: number, state: string | null) =>
+      explainLoad(
+        type,
+        ERRNO.EPERM,
+        () => state,
+        () => true,
+      );
     const locked = 'none [integrity] confidentiality';
     expect(why(BPF_PROG_TYPE.TRACING, locked)).toMatch(
       /; this kernel is locked down \(integrity\)/,

@@ -4,6 +4,7 @@ import type { Kernel, MapAttributes } from '../../src/kernel/kernel.ts';
 import type {
   LogRequest,
   ProgramAttributes,
+  TestRunOutcome,
   TestRunRequest,
 } from '../../src/kernel/program-calls.ts';
 import { type Instruction, Instructions } from '../../src/obj/instructions/instructions.ts';
@@ -68,6 +69,27 @@ export function loadProgram(
   log: LogRequest | null = null,
 ): number {
   return kernel.loadProgram(attributesOf(kernel, list, other), log);
+}
+
+/**
+ * Runs a program again as long as something interrupts its repetitions. From Node.js 22 on a ring of
+ * io_uring, closed a moment ago by libuv, does (`io_ring_exit_work` in `io_uring/io_uring.c`).
+ */
+export function runUninterrupted(
+  kernel: Kernel,
+  fd: number,
+  request: TestRunRequest,
+): TestRunOutcome {
+  for (let attempts = 1; ; attempts += 1) {
+    try {
+      return kernel.runProgram(fd, request);
+    } catch (error) {
+      const isInterrupted = (error as { errnoName?: string }).errnoName === 'EINTR';
+      if (!isInterrupted || attempts === 10) {
+        throw error;
+      }
+    }
+  }
 }
 
 /** A map of 4-byte keys and values: an array of one entry, or something else. */

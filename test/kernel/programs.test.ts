@@ -1,5 +1,6 @@
 /** Calls about programs, as scenarios on both kernels: what is kept of a program, and by whom. */
 
+import { createHash } from 'node:crypto';
 import { expect, it } from 'vitest';
 import { SyscallError } from '../../src/errors.ts';
 import type { Kernel } from '../../src/kernel/kernel.ts';
@@ -11,6 +12,7 @@ import { BPF_PROG_TYPE } from '../../src/uapi/program-types.ts';
 import { describeKernels } from '../support/kernels.ts';
 import {
   attributesOf,
+  bytesOf,
   call,
   createMap,
   EXIT,
@@ -61,8 +63,10 @@ describeKernels('a loaded program', (place) => {
       userId: 0,
     });
     expect(info.id).toBeGreaterThan(0);
-    // As the running kernel said (6.18, `bpftool prog show`) for these instructions on any map.
-    expect(info.tag).toBe('2d00ef086dd753ef');
+    // Of these instructions on any map, whose number counts as 0.
+    const hash = createHash(place.isLinux('6.18') ? 'sha256' : 'sha1');
+    hash.update(bytesOf(place.kernel, mapAt(1, 0), ...PASS));
+    expect(info.tag).toBe(hash.digest('hex').slice(0, 16));
     kernel.close(fd);
     kernel.close(map);
   });
@@ -268,14 +272,15 @@ describeKernels('the log of the verifier', (place) => {
     const [first, second] = textOf(log).split('\n');
     expect(first).toBe('last insn is not an exit or jmp');
     expect(second).toMatch(/^processed \d+ insns/);
-    expect(log.wholeBytes).toBe(textOf(log).length + 1);
+    // Kernels before 6.4 do not say how long it is.
+    expect(log.wholeBytes).toBe(place.isLinux('6.4') ? textOf(log).length + 1 : 0);
   });
 
   it('fails the call if it does not fit, and says what it needs', () => {
     const log = logOf(1, 128);
     const jump = { ...EXIT, opcode: 0x05, offset: 7 };
     expect(errnoOf(() => loadProgram(place.kernel, [jump, ...PASS], {}, log))).toBe('ENOSPC');
-    expect(log.wholeBytes).toBeGreaterThan(128);
+    if (place.isLinux('6.4')) expect(log.wholeBytes).toBeGreaterThan(128);
     expect(errnoOf(() => loadProgram(place.kernel, [jump, ...PASS], {}, logOf(1, 512)))).toBe(
       'EINVAL',
     );

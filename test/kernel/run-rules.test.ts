@@ -7,7 +7,14 @@ import type { TestRunRequest } from '../../src/kernel/program-calls.ts';
 import { BPF_ATTACH_TYPE } from '../../src/uapi/attach-types.ts';
 import { BPF_PROG_TYPE as T } from '../../src/uapi/program-types.ts';
 import { describeKernels } from '../support/kernels.ts';
-import { EXIT, loadProgram, requestOf, SLEEPABLE, set } from './programs-parts.ts';
+import {
+  EXIT,
+  loadProgram,
+  requestOf,
+  runUninterrupted,
+  SLEEPABLE,
+  set,
+} from './programs-parts.ts';
 
 const bytes = (length: number, value = 0) => new Uint8Array(length).fill(value);
 const words = (...list: readonly number[]) => new Uint8Array(Uint32Array.from(list).buffer);
@@ -93,7 +100,7 @@ describeKernels('a test run', (place) => {
       }
       const outcomes = REQUESTS.map(([what, request]) => {
         try {
-          const run = kernel.runProgram(fd, requestOf(request));
+          const run = runUninterrupted(kernel, fd, requestOf(request));
           const { returnValue, dataBytes, contextBytes } = run;
           return `${what}: ${returnValue}, ${dataBytes} and ${contextBytes} bytes`;
         } catch (error) {

@@ -18,6 +18,7 @@ import { HashOfMaps } from '../../src/maps/hash-of-maps.ts';
 import { MappedArray } from '../../src/maps/mapped-array.ts';
 import { openMap } from '../../src/maps/open-map.ts';
 import { PerfEventArray } from '../../src/maps/perf-event-array.ts';
+import { ProgramArray } from '../../src/maps/program-array.ts';
 import { Queue } from '../../src/maps/queue.ts';
 import { RawMap } from '../../src/maps/raw-map.ts';
 import { RingBuffer } from '../../src/maps/ring-buffer.ts';
@@ -165,6 +166,33 @@ describeKernels('a load of which a call is refused', (place) => {
       return load(object(), { ...all, kernel });
     });
     expect(rounds.length).toBeGreaterThan(1);
+  });
+});
+
+describeKernels('a load that is short of something', (place) => {
+  it.each(['ENOMEM', 'EMFILE'] as const)(
+    'fails, rather than go on without types for as long as its maps live: %s',
+    (errno) => {
+      for (const method of ['loadBtf', 'createMap'] as const) {
+        const faulty = withFaults(place.kernel);
+        faulty.failCall(1, errno, method);
+        expect(() => load(openFixture('demo'), { kernel: faulty.kernel }), method).toThrow(errno);
+        expect(faulty.calls.filter((call) => call.method === method)).toHaveLength(1);
+      }
+    },
+  );
+
+  it('keeps what is in the slots of a program array that it cannot open', () => {
+    const options = { pinDirectory: place.directory, pinAll: true };
+    using first = load(programs('stages'), { ...options, kernel: place.kernel });
+    const slots = () => [...first.map('stages', ProgramArray).entries()].map(([, id]) => id);
+    const before = slots();
+    expect(before).toHaveLength(2);
+    const faulty = withFaults(place.kernel);
+    faulty.failEvery('openProgramById', 'EMFILE');
+    const again = () => load(programs('stages'), { ...options, kernel: faulty.kernel });
+    expect(again).toThrow(/map "stages", .*BPF_PROG_GET_FD_BY_ID failed with EMFILE/);
+    expect(slots()).toEqual(before);
   });
 });
 

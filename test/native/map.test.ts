@@ -10,6 +10,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { needsLinux, skipBecause } from '../support/kernel.ts';
 import {
   BPF_F_MMAPABLE,
   BPF_MAP_FREEZE,
@@ -73,13 +74,14 @@ afterEach(() => {
 });
 
 describeShim('map()', () => {
-  test('shows the BTF of the kernel: its magic, and as many bytes as sysfs says', ({ skip }) => {
+  test('shows the BTF of the kernel: its magic, and as many bytes as sysfs says', (context) => {
     const btf = '/sys/kernel/btf/vmlinux';
     const { size } = statSync(btf);
     const file = openSync(btf, 'r');
     const result = native.map(file, 0, size, PROT_READ, MAP_PRIVATE);
     closeSync(file);
-    if (result === -19) skip('ENODEV: this kernel cannot map its BTF (Linux 6.16 and later can)');
+    // ENODEV
+    if (result === -19) needsLinux(context, '6.16', 'a kernel that lets its BTF be mapped');
     const buffer = result as ArrayBuffer;
     expect(buffer).toBeInstanceOf(ArrayBuffer);
     expect(buffer.byteLength).toBe(size);
@@ -207,16 +209,14 @@ describeShim('unmap()', () => {
   // ES2024, in Node.js from version 22 on.
   const transfer: unknown = Reflect.get(ArrayBuffer.prototype, 'transfer');
 
-  test.skipIf(typeof transfer !== 'function')(
-    'a buffer that was moved by transfer() is -EINVAL, and so is where it went',
-    () => {
-      const buffer = map(fd, 0, 4096, PROT_READ, MAP_SHARED);
-      const moved: ArrayBuffer = Reflect.apply(transfer as () => ArrayBuffer, buffer, []);
-      expect(native.unmap(buffer)).toBe(-22);
-      expect(native.unmap(moved)).toBe(-22);
-      expect(new Uint8Array(moved)[0]).toBe(1);
-    },
-  );
+  test('a buffer that was moved by transfer() is -EINVAL, and so is where it went', (context) => {
+    if (typeof transfer !== 'function') skipBecause(context, 'needs Node.js 22: transfer()');
+    const buffer = map(fd, 0, 4096, PROT_READ, MAP_SHARED);
+    const moved: ArrayBuffer = Reflect.apply(transfer as () => ArrayBuffer, buffer, []);
+    expect(native.unmap(buffer)).toBe(-22);
+    expect(native.unmap(moved)).toBe(-22);
+    expect(new Uint8Array(moved)[0]).toBe(1);
+  });
 
   test('frees the addresses in a later turn, and until then lets no one have them', async () => {
     const addresses = new Set<number>();

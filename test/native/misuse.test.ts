@@ -1,5 +1,5 @@
-import { openSync } from 'node:fs';
-import { expect, test } from 'vitest';
+import { closeSync, openSync } from 'node:fs';
+import { afterAll, expect, test } from 'vitest';
 import type { Native, NativeWatcher } from '../../src/kernel/native.ts';
 import { describeShim, native } from './needs.ts';
 
@@ -20,6 +20,10 @@ const watcher = native.watch(set, 1) as NativeWatcher;
 const ended = native.watch(set, 1) as NativeWatcher;
 native.unwatch(ended);
 native.close(set);
+afterAll(() => {
+  closeSync(mappable);
+  native.unwatch(watcher);
+});
 
 /** Things that are no number at all, some of which JavaScript would convert to one. */
 const noNumbers: readonly (readonly [string, unknown])[] = [
@@ -135,6 +139,30 @@ describeShim('misuse of the native shim is an exception, not a crash', () => {
       });
     });
   }
+
+  test.each(functions)(
+    '$name() does not care what it is called on, or how',
+    ({ name, harmless, result }) => {
+      const method = native[name] as (...parameters: readonly unknown[]) => unknown;
+      for (const receiver of [
+        undefined,
+        null,
+        7,
+        'text',
+        {},
+        watcher,
+        new ArrayBuffer(8),
+        native,
+      ]) {
+        expect(Reflect.apply(method, receiver, harmless)).toEqual(result);
+      }
+      expect(method.bind(watcher)(...harmless)).toEqual(result);
+      expect(new Proxy(method, {})(...harmless)).toEqual(result);
+      // As a constructor it returns an object, as JavaScript has it, and does no more than that.
+      expect(Reflect.construct(method, harmless)).toBeTypeOf('object');
+      expect(() => Reflect.construct(method, [])).toThrow(misuse(`${name}: `));
+    },
+  );
 
   test('no parameter is read by calling into JavaScript', () => {
     const spy = {

@@ -4,11 +4,20 @@
  */
 
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import ts from 'typescript';
+import type TypeScript from 'typescript';
 
 /** The file that `npm run build:native` makes for this machine. */
 export const shimName = `skep.linux-${process.arch}-gnu.node`;
@@ -38,7 +47,15 @@ export class Package {
   }
 
   #compile(module: string): void {
-    const source = new URL(`../../src/${module}.ts`, import.meta.url);
+    const source = fileURLToPath(new URL(`../../src/${module}.ts`, import.meta.url));
+    const target = join(this.directory, 'dist', `${module}.js`);
+    const compiled = source.replace(/\.ts$/, '.js');
+    if (existsSync(compiled)) {
+      // Where tests were compiled for another machine (scripts/vm).
+      cpSync(compiled, target);
+      return;
+    }
+    const ts = createRequire(import.meta.url)('typescript') as typeof TypeScript;
     const { outputText } = ts.transpileModule(readFileSync(source, 'utf8'), {
       compilerOptions: {
         target: ts.ScriptTarget.ES2022,
@@ -46,7 +63,7 @@ export class Package {
         rewriteRelativeImportExtensions: true,
       },
     });
-    writeFileSync(join(this.directory, 'dist', `${module}.js`), outputText);
+    writeFileSync(target, outputText);
   }
 
   /** Runs a module in which `loadNative` and, per line of /proc/self/maps, `mappings` exist. */

@@ -164,6 +164,30 @@ describeShim('a watcher', () => {
     expect(descriptors()).toBe(before);
   });
 
+  test('is not called any more if the callback of another one ends it in the same turn', async () => {
+    const other = join(directory, 'other');
+    spawnSync('mkfifo', [other]);
+    const second = openSync(other, constants.O_RDWR | constants.O_NONBLOCK);
+    for (let round = 0; round < 20; round += 1) {
+      const watchers = [watch(fifo), watch(second)];
+      const calls: number[] = [];
+      watchers.forEach((watcher, index) => {
+        native.arm(watcher, () => {
+          calls.push(index);
+          // The descriptors get new owners at once.
+          for (const each of watchers.splice(0)) native.unwatch(each);
+          const heir = watch(fifo);
+          native.unwatch(heir);
+        });
+      });
+      writeSync(fifo, 'x');
+      writeSync(second, 'x');
+      await delay(2);
+      expect(calls).toHaveLength(1);
+    }
+    closeSync(second);
+  });
+
   test('runs what its callback queued before anything else', async () => {
     const watcher = watch(fifo);
     const order: string[] = [];

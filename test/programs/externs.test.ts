@@ -3,7 +3,7 @@
  * types, and in the running one.
  */
 
-import { describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import type { Kernel } from '../../src/kernel/kernel.ts';
 import { linuxKernel } from '../../src/kernel/linux.ts';
 import { ObjectFile } from '../../src/loader/object-file.ts';
@@ -13,7 +13,7 @@ import { ExternResolver } from '../../src/programs/externs.ts';
 import { KernelTypes } from '../../src/programs/kernel-types.ts';
 import { ERRNO } from '../../src/uapi/errno.ts';
 import { fixturePath, openFixture } from '../support/fixtures.ts';
-import { describeKernel } from '../support/kernel.ts';
+import { describeKernel, needsLinux } from '../support/kernel.ts';
 import { hasProgram, output } from '../support/programs.ts';
 import { partialKernel } from './partial-kernel.ts';
 import { type ToyOptions, toyKernel, toyTypes } from './toy-kernel.ts';
@@ -190,6 +190,8 @@ describe('several externs', () => {
 });
 
 describeKernel('externs in the running kernel', () => {
+  beforeEach((context) => needsLinux(context, '6.2', 'the function bpf_rcu_read_lock'));
+
   const real = openFixture('data/ksyms');
 
   function resolveAll(): Record<string, unknown> {

@@ -6,14 +6,12 @@
 import { describe, expect, it } from 'vitest';
 import { SyscallError } from '../../src/errors.ts';
 import type { Kernel } from '../../src/kernel/kernel.ts';
-import { linuxKernel } from '../../src/kernel/linux.ts';
 import { MemoryKernel } from '../../src/kernel/memory/memory-kernel.ts';
 import { ObjectFile } from '../../src/loader/object-file.ts';
 import { kconfigContents } from '../../src/programs/kconfig.ts';
 import { configured } from '../../src/programs/kconfig-file.ts';
 import { fixtureJson, fixturePath, openFixture } from '../support/fixtures.ts';
-import { describeKernel } from '../support/kernel.ts';
-import { hasProgram, output } from '../support/programs.ts';
+import { cookieOf, valuesOf } from './kconfig-values.ts';
 import { partialKernel } from './partial-kernel.ts';
 
 interface Recorded {
@@ -44,18 +42,6 @@ CONFIG_DEFAULT_HOSTNAME="(none)"
 function withConfig(configuration: string | null, parts: Partial<Kernel> = {}): Kernel {
   const version = () => 0x061200;
   return partialKernel({ name: 'linux', configuration: () => configuration, version, ...parts });
-}
-
-/** The values of an object's options by name: text as text, everything else as a number. */
-function valuesOf(object: ObjectFile, contents: Uint8Array): Record<string, unknown> {
-  const values: Record<string, unknown> = {};
-  for (const { name, offset, size, type } of object.data.get('.kconfig')!.variables) {
-    const bytes = contents.subarray(offset, offset + size);
-    values[name] = type!.includes('[')
-      ? Buffer.from(bytes).toString('latin1').replace(/\0+$/, '')
-      : Number(Buffer.from(bytes).readUIntLE(0, Math.min(size, 6)));
-  }
-  return values;
 }
 
 function nameOf(config: string): string {
@@ -285,32 +271,6 @@ describe('values that the caller gives', () => {
     );
   });
 });
-
-describeKernel('the options of the running kernel', () => {
-  it.runIf(hasProgram('zcat'))('are those of /proc/config.gz', () => {
-    const text = output('zcat', '/proc/config.gz');
-    const value = (name: string) => new RegExp(`^${name}=(.*)$`, 'm').exec(text)![1]!;
-    const values = valuesOf(real, kconfigContents(real, linuxKernel()));
-    expect(values).toMatchObject({
-      CONFIG_BPF_SYSCALL: 1,
-      CONFIG_HZ: Number(value('CONFIG_HZ')),
-      CONFIG_LOG_BUF_SHIFT: Number(value('CONFIG_LOG_BUF_SHIFT')),
-      CONFIG_DEFAULT_HOSTNAME: value('CONFIG_DEFAULT_HOSTNAME').slice(1, -1).slice(0, 15),
-    });
-  });
-
-  it('say whether programs can tell which attachment runs them', () => {
-    const kernel = linuxKernel();
-    // 5.15 has the helper for tracepoints.
-    expect(cookieOf(kernel)).toBe(kernel.version() >= 0x050f00 ? 1 : 0);
-  });
-});
-
-/** LINUX_HAS_BPF_COOKIE in an object that declares nothing else. */
-function cookieOf(kernel: Kernel): unknown {
-  const object = ObjectFile.open(fixturePath('run/cookie.bpf.o'));
-  return valuesOf(object, kconfigContents(object, kernel)).LINUX_HAS_BPF_COOKIE;
-}
 
 describe('LINUX_HAS_BPF_COOKIE', () => {
   it.each([

@@ -5,7 +5,7 @@
  */
 
 import { type ChildProcess, spawn } from 'node:child_process';
-import { fstatSync, readdirSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 
 const PRELUDE = `
 import array, json, os, socket, struct
@@ -18,10 +18,12 @@ def send(fd, message):
     rights = array.array('i', [fd])
     channel.sendmsg([line.encode()], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
 
-# Node.js leaves a descriptor alone of which it does not know the kind; the inode tells which it is.
+# Node.js leaves a descriptor alone of which it does not know the kind; its link tells which it is. Before
+# Linux 6.9 that is the same for all pidfds, which tell their process.
 def send_unknown(fd):
-    stat = os.fstat(fd)
-    send(fd, {'dev': str(stat.st_dev), 'ino': str(stat.st_ino)})
+    with open(f'/proc/self/fdinfo/{fd}') as info:
+        pid = [line.strip() for line in info if line.startswith('Pid:')]
+    send(fd, {'link': os.readlink(f'/proc/self/fd/{fd}'), 'pid': ''.join(pid)})
 
 # Node.js makes a net.Server or a dgram.Socket of the descriptor.
 def send_socket(fd, kind, **more):
@@ -54,11 +56,12 @@ export class ForeignProcess {
   /** The next descriptor of a kind unknown to Node.js. It is closed with the child. */
   async fd(): Promise<number> {
     const { message } = await this.#next();
-    const { dev, ino } = message as { dev: string; ino: string };
+    const { link, pid } = message as { link: string; pid: string };
     for (const name of readdirSync('/proc/self/fd')) {
       try {
-        const stat = fstatSync(Number(name), { bigint: true });
-        if (stat.dev === BigInt(dev) && stat.ino === BigInt(ino)) {
+        const info = readFileSync(`/proc/self/fdinfo/${name}`, 'latin1');
+        const [itsPid = ''] = /^Pid:.*$/m.exec(info) ?? [];
+        if (readlinkSync(`/proc/self/fd/${name}`) === link && itsPid.trim() === pid) {
           return Number(name);
         }
       } catch {

@@ -4,7 +4,8 @@
  */
 
 import { mkdirSync, readdirSync, readlinkSync, rmSync, statfsSync } from 'node:fs';
-import { afterEach, beforeEach, describe, expect } from 'vitest';
+import { release } from 'node:os';
+import { afterEach, beforeEach, describe, expect, type TestContext } from 'vitest';
 import { loadNative } from '../../src/kernel/native.ts';
 
 const BPF_FS_MAGIC = 0xcafe4a11;
@@ -44,6 +45,47 @@ export function describeKernel(name: string, body: () => void): void {
     checkDescriptors();
     body();
   });
+}
+
+declare module 'vitest' {
+  interface TaskMeta {
+    /** Why a test was skipped, for reports. */
+    skipped?: string;
+  }
+}
+
+/** Skips a test, with the reason for those who read the report. */
+export function skipBecause(context: TestContext, reason: string): never {
+  context.task.meta.skipped = reason;
+  return context.skip(reason);
+}
+
+/** Whether the running kernel is at least of a version, such as `6.4`. */
+export function isLinux(version: string): boolean {
+  return release().localeCompare(version, 'en', { numeric: true }) >= 0;
+}
+
+/**
+ * Skips a test where the running kernel is older than what it is about. On a kernel that should have it the
+ * test runs, and fails if it has not.
+ *
+ * @param since the first version of Linux that has it, such as `6.4`
+ */
+export function needsLinux(context: TestContext, since: string, what: string): void {
+  if (!isLinux(since)) {
+    skipBecause(context, `needs Linux ${since}: ${what}`);
+  }
+}
+
+/** The first versions of Linux with the types of map that came after 6.1. */
+const MAP_TYPES_SINCE: Readonly<Record<string, string>> = { cgrp_storage: '6.2', arena: '6.9' };
+
+/** {@link needsLinux} for a type of map, by its name. */
+export function needsMapType(context: TestContext, type: string): void {
+  const since = MAP_TYPES_SINCE[type];
+  if (since !== undefined) {
+    needsLinux(context, since, `maps of type ${type}`);
+  }
 }
 
 let directories = 0;

@@ -5,16 +5,29 @@
  */
 
 import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, type TestContext, vi } from 'vitest';
 import type { Kernel } from '../../src/kernel/kernel.ts';
 import { linuxKernel } from '../../src/kernel/linux.ts';
 import { hasMapType } from '../../src/kernel/memory/create-rules.ts';
 import { MemoryKernel, type MemoryKernelOptions } from '../../src/kernel/memory/memory-kernel.ts';
-import { bpfDescriptors, describeKernel, kernelProblem, pinDirectory } from './kernel.ts';
+import {
+  bpfDescriptors,
+  describeKernel,
+  isLinux,
+  kernelProblem,
+  needsLinux,
+  pinDirectory,
+} from './kernel.ts';
 import { hasProgram } from './programs.ts';
 
 /** So many CPUs hardly any machine has: what is mixed up shows. */
 const UNUSUAL_CPUS = 3;
+
+/**
+ * Whether the kernel in the process is left out: on an emulated CPU its scenarios take minutes, and they are
+ * the same under every version of Linux.
+ */
+const ONLY_LINUX = process.env.SKEP_ONLY_LINUX === '1';
 
 const canLook = kernelProblem === null && hasProgram('bpftool');
 
@@ -25,6 +38,10 @@ export interface Place {
   readonly hasBpftool: boolean;
   /** Whether it can have maps of a type (`BPF_MAP_TYPE_*`): the running kernel counts as if it had all. */
   hasMapType(type: number): boolean;
+  /** Whether it is at least of a version, such as `6.4`; the kernel in the process is of the newest. */
+  isLinux(version: string): boolean;
+  /** As the function of that name; the kernel in the process counts as the newest. */
+  needsLinux(context: TestContext, since: string, what: string): void;
   readonly kernel: Kernel;
   /** A fresh directory on the kernel's BPF file system. */
   readonly directory: string;
@@ -49,7 +66,9 @@ export function describeKernels(
   options: MemoryKernelOptions = { cpus: UNUSUAL_CPUS },
 ): void {
   describeKernel(name, () => body(linuxPlace()));
-  describe(`${name} (memory)`, () => body(memoryPlace(options)));
+  if (!ONLY_LINUX) {
+    describe(`${name} (memory)`, () => body(memoryPlace(options)));
+  }
 }
 
 /** `it` for what the in-process kernel does otherwise as yet, which is then to be said beside it. */
@@ -65,6 +84,8 @@ export function linuxPlace(): Place {
     runsOn: 'linux',
     hasBpftool: canLook,
     hasMapType: () => true,
+    isLinux,
+    needsLinux,
     get kernel() {
       return linuxKernel();
     },
@@ -120,6 +141,8 @@ function memoryPlace(options: MemoryKernelOptions): Place {
     runsOn: 'memory',
     hasBpftool: false,
     hasMapType,
+    isLinux: () => true,
+    needsLinux: () => {},
     get kernel() {
       return kernel;
     },

@@ -6,8 +6,10 @@
 import type { SyscallError } from '../../errors.ts';
 import { ERRNO } from '../../uapi/errno.ts';
 import { BPF_MAP_TYPE, mapTypeName } from '../../uapi/map-types.ts';
+import type { Capability } from '../capabilities.ts';
 import { checkMapNumbers, shortName } from '../check-numbers.ts';
 import type { MapAttributes } from '../kernel.ts';
+import { explainCreate, mapCapabilities } from '../map-hints.ts';
 import { refused } from '../refused.ts';
 import { checkAllocation, checkAttributes, checkName, hasMapType, roomOf } from './create-rules.ts';
 import { isStream, type OpenFile } from './descriptors.ts';
@@ -19,8 +21,7 @@ import { checkTypes } from './value-types.ts';
 /** What this needs of the process. */
 export interface CreateContext {
   readonly machine: Machine;
-  /** Whether it has CAP_BPF. */
-  readonly mayCreate: boolean;
+  may(capability: Capability): boolean;
   /** What is behind a descriptor. */
   open(fd: number): OpenFile | undefined;
 }
@@ -44,8 +45,8 @@ export function createMap(attributes: MapAttributes, context: CreateContext): Ma
   if (early < 0) {
     throw refuse(-early);
   }
-  if (!context.mayCreate) {
-    throw refuse(ERRNO.EPERM);
+  if (!mapCapabilities(map.type).every((capability) => context.may(capability))) {
+    throw refuse(ERRNO.EPERM, explainCreate(map.type, context.may));
   }
   if (!hasMapType(map.type)) {
     const hint = `the in-process kernel has no maps of type ${mapTypeName(map.type)}`;

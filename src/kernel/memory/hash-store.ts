@@ -6,6 +6,7 @@
  * every entry is a bucket of its own.
  */
 
+import { nameOfBytes } from '../../bytes/byte-name.ts';
 import { ERRNO } from '../../uapi/errno.ts';
 import type { BatchCursor } from '../kernel.ts';
 import { checkMode, Store } from './store.ts';
@@ -18,8 +19,6 @@ interface Entry {
   removed: boolean;
 }
 
-/** So many arguments a call takes for sure. */
-const CALL_ARGUMENTS = 4096;
 /** Below this many places the list is not worth tidying. */
 const SMALL = 64;
 
@@ -56,7 +55,7 @@ export class HashStore extends Store {
   }
 
   override lookup(key: Uint8Array, value: Uint8Array): number {
-    const entry = this.#entries.get(nameOf(key));
+    const entry = this.#entries.get(nameOfBytes(key));
     if (entry === undefined) {
       return -ERRNO.ENOENT;
     }
@@ -67,13 +66,13 @@ export class HashStore extends Store {
   override lookupByProgram(key: Uint8Array, value: Uint8Array): number {
     const result = this.lookup(key, value);
     if (result === 0) {
-      this.#touch(nameOf(key));
+      this.#touch(nameOfBytes(key));
     }
     return result;
   }
 
   override update(key: Uint8Array, value: Uint8Array, flags: number): number {
-    const name = nameOf(key);
+    const name = nameOfBytes(key);
     const entry = this.#entries.get(name);
     const refusal = checkMode(flags, entry !== undefined);
     if (refusal < 0) {
@@ -95,7 +94,7 @@ export class HashStore extends Store {
   }
 
   override delete(key: Uint8Array): number {
-    const name = nameOf(key);
+    const name = nameOfBytes(key);
     const entry = this.#entries.get(name);
     if (entry === undefined) {
       return -ERRNO.ENOENT;
@@ -113,7 +112,7 @@ export class HashStore extends Store {
   }
 
   override nextKey(key: Uint8Array | null, next: Uint8Array): number {
-    const entry = key === null ? undefined : this.#entries.get(nameOf(key));
+    const entry = key === null ? undefined : this.#entries.get(nameOfBytes(key));
     const following = this.#from(entry === undefined ? 0 : entry.number + 1);
     if (following === undefined) {
       return -ERRNO.ENOENT;
@@ -138,7 +137,7 @@ export class HashStore extends Store {
     count: number,
   ): number {
     return this.#readBatch(cursor, keys, values, count, (entry) => {
-      this.#remove(nameOf(entry.key), entry);
+      this.#remove(nameOfBytes(entry.key), entry);
     });
   }
 
@@ -233,16 +232,4 @@ export class HashStore extends Store {
       this.#first = 0;
     }
   }
-}
-
-/** A key as a string: a character a byte. */
-export function nameOf(key: Uint8Array): string {
-  if (key.length <= CALL_ARGUMENTS) {
-    return String.fromCharCode(...key);
-  }
-  let name = '';
-  for (let at = 0; at < key.length; at += CALL_ARGUMENTS) {
-    name += String.fromCharCode(...key.subarray(at, at + CALL_ARGUMENTS));
-  }
-  return name;
 }

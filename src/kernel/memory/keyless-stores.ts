@@ -3,8 +3,8 @@
  * (`bloom_filter.c`).
  */
 
+import { nameOfBytes } from '../../bytes/byte-name.ts';
 import { ERRNO } from '../../uapi/errno.ts';
-import { nameOf } from './hash-store.ts';
 import { EXIST, NOEXIST, Store } from './store.ts';
 
 export class QueueStore extends Store {
@@ -82,14 +82,14 @@ export class BloomStore extends Store {
   readonly #values = new Set<string>();
 
   override lookup(_key: Uint8Array, value: Uint8Array): number {
-    return this.#values.has(nameOf(value)) ? 0 : -ERRNO.ENOENT;
+    return this.#values.has(nameOfBytes(value)) ? 0 : -ERRNO.ENOENT;
   }
 
   override update(_key: Uint8Array, value: Uint8Array, flags: number): number {
     if (flags !== 0) {
       return -ERRNO.EINVAL;
     }
-    this.#values.add(nameOf(value));
+    this.#values.add(nameOfBytes(value));
     return 0;
   }
 

@@ -9,10 +9,11 @@ import { ERRNO } from '../../uapi/errno.ts';
 import { BPF_MAP_TYPE } from '../../uapi/map-types.ts';
 import { BPF_PSEUDO } from '../../uapi/opcodes.ts';
 import { BPF_PROG_TYPE, programTypeName } from '../../uapi/program-types.ts';
+import type { Capability } from '../capabilities.ts';
 import { shortName } from '../check-numbers.ts';
 import { checkProgram } from '../check-program.ts';
 import type { LogRequest, ProgramAttributes } from '../program-calls.ts';
-import { explainLoad, type ProgramCapability, programCapabilities } from '../program-hints.ts';
+import { explainLoad, programCapabilities } from '../program-hints.ts';
 import { refused } from '../refused.ts';
 import { checkName } from './create-rules.ts';
 import type { OpenFile } from './descriptors.ts';
@@ -46,7 +47,7 @@ export interface LoadContext {
   readonly littleEndian: boolean;
   /** The types of the kernel itself. */
   readonly kernelTypes: BtfObject | null;
-  may(capability: ProgramCapability): boolean;
+  may(capability: Capability): boolean;
   /** What is behind a descriptor. */
   open(fd: number): OpenFile | undefined;
 }
@@ -66,7 +67,7 @@ export function loadProgram(
   const license = given.license.slice(0, LICENSE_BYTES - 1);
   const attributes = { ...given, name, license, expectedAttachType: expectedAttachType(given) };
   const refuse = (errno: number): SyscallError => {
-    const hint = explainLoad(given.type, errno, () => 'none');
+    const hint = explainLoad(given.type, errno, () => 'none', context.may);
     return refused('BPF_PROG_LOAD', errno, `program "${given.name}"`, hint);
   };
   const early = earlyRefusal(attributes, context);

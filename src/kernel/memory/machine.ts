@@ -3,6 +3,7 @@
 import { Btf } from '../../obj/btf/btf.ts';
 import { BPF_F } from '../../uapi/map-flags.ts';
 import { BPF_MAP_TYPE } from '../../uapi/map-types.ts';
+import type { Capability } from '../capabilities.ts';
 import type { MapAttributes } from '../kernel.ts';
 import { ArrayStore } from './array-store.ts';
 import { isLru, movedBytes } from './create-rules.ts';
@@ -26,7 +27,7 @@ import type { TestRunFunction } from './test-run.ts';
 import { TrieStore } from './trie-store.ts';
 
 /** What privileged calls ask for. */
-export type Capability = 'CAP_BPF' | 'CAP_NET_ADMIN' | 'CAP_PERFMON' | 'CAP_SYS_ADMIN';
+export type { Capability };
 
 /** What an in-process kernel is made with. */
 export interface MachineOptions extends SystemOptions {

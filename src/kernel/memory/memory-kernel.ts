@@ -234,7 +234,7 @@ export class MemoryKernel extends MemoryPrograms implements Kernel {
   createMap(attributes: MapAttributes): number {
     const map = createMap(attributes, {
       machine: this.#machine,
-      mayCreate: this.#may('CAP_BPF'),
+      may: (capability) => this.#may(capability),
       open: (fd) => this.#descriptors.get(fd),
     });
     return this.#descriptors.add(map, accessOf(attributes.flags));

@@ -3,9 +3,9 @@
  * the bits.
  */
 
+import { nameOfBytes } from '../../bytes/byte-name.ts';
 import { ERRNO } from '../../uapi/errno.ts';
 import type { BatchCursor } from '../kernel.ts';
-import { nameOf } from './hash-store.ts';
 import { checkMode, genericLookupBatch, Store } from './store.ts';
 
 const LENGTH_BYTES = 4;
@@ -152,7 +152,7 @@ function prefixOf(key: Uint8Array, bits: number): string {
   if (bits % 8 !== 0) {
     data[data.length - 1]! &= 0xff << (8 - (bits % 8));
   }
-  return `${bits}:${nameOf(data)}`;
+  return `${bits}:${nameOfBytes(data)}`;
 }
 
 /** By the first bit that differs; the longer one first if there is none. */

@@ -8,11 +8,21 @@ import type { Btf } from './btf.ts';
 
 const FNV_OFFSET = 0x811c9dc5;
 const FNV_PRIME = 0x01000193;
+/** 2^32 divided by the golden ratio: what is multiplied by it is spread over all 32 bits. */
+const GOLDEN = 0x9e3779b1;
+/** Slots for each name: few enough that an index over a kernel's names stays below 400 KiB. */
+const SLOTS_PER_NAME = 1.25;
+/**
+ * Of types with one name and kind only the first is ever found, and hostile BTF has thousands: once a
+ * name has met so many others, it is left out if it is there. Looking sooner would cost more than the
+ * whole index, as the names are all over the memory.
+ */
+const MANY_PROBES = 64;
 
 /** The names of a table's own types: split BTF has one beside that of its base. */
 export class NameIndex {
   readonly #btf: Btf;
-  /** Type ids, 0 where empty; a power of two long and at most two thirds full. */
+  /** Type ids, 0 where empty; one in five is. */
   readonly #slots: Uint32Array;
 
   constructor(btf: Btf) {
@@ -24,12 +34,8 @@ export class NameIndex {
         named += 1;
       }
     }
-    let length = 8;
-    while (length * 2 < named * 3) {
-      length *= 2;
-    }
-    this.#slots = new Uint32Array(length);
-    this.#fill(length - 1);
+    this.#slots = new Uint32Array(Math.ceil(named * SLOTS_PER_NAME) + 1);
+    this.#fill();
   }
 
   /**
@@ -39,14 +45,18 @@ export class NameIndex {
    */
   find(name: Uint8Array, kind: number): number {
     const { words, starts, firstId } = this.#btf;
-    const mask = this.#slots.length - 1;
+    const slots = this.#slots;
     let hash = FNV_OFFSET;
     for (let at = 0; at < name.length; at += 1) {
       hash = Math.imul(hash ^ name[at]!, FNV_PRIME);
     }
     // Ids were entered in order and never leave, so of equal names the lowest id comes first.
-    for (let slot = spread(hash) & mask; this.#slots[slot] !== 0; slot = (slot + 1) & mask) {
-      const id = this.#slots[slot]!;
+    for (
+      let slot = slotOf(hash, slots.length);
+      slots[slot] !== 0;
+      slot = next(slot, slots.length)
+    ) {
+      const id = slots[slot]!;
       const start = starts[id - firstId]!;
       if (kind !== 0 && ((words[start + 1]! >>> 24) & 0x7f) !== kind) {
         continue;
@@ -58,9 +68,10 @@ export class NameIndex {
     return 0;
   }
 
-  #fill(mask: number): void {
+  #fill(): void {
     const { words, starts, firstId, stringsStart } = this.#btf;
     const slots = this.#slots;
+    const { length } = slots;
     const own = this.#btf.strings.bytes;
     for (let index = firstId === 0 ? 1 : 0; index < starts.length; index += 1) {
       let at = words[starts[index]!]!;
@@ -81,11 +92,18 @@ export class NameIndex {
         hash = Math.imul(hash ^ byte, FNV_PRIME);
         at += 1;
       }
-      let slot = spread(hash) & mask;
+      let slot = slotOf(hash, length);
+      let probes = 0;
       while (slots[slot] !== 0) {
-        slot = (slot + 1) & mask;
+        probes += 1;
+        if (probes > MANY_PROBES && isSame(this.#btf, slots[slot]!, firstId + index)) {
+          break;
+        }
+        slot = next(slot, length);
       }
-      slots[slot] = firstId + index;
+      if (slots[slot] === 0) {
+        slots[slot] = firstId + index;
+      }
     }
   }
 }
@@ -99,9 +117,44 @@ function placeOf(btf: Btf, offset: number): Btf {
   return owner;
 }
 
-/** FNV's low bits are weak for short names; fold the high ones in. */
-function spread(hash: number): number {
-  return hash ^ (hash >>> 15);
+/** Where to look first. FNV's bits are weak for short names, so that it takes all of them. */
+function slotOf(hash: number, length: number): number {
+  const spread = Math.imul(hash ^ (hash >>> 15), GOLDEN) >>> 0;
+  return Math.floor(spread * (length / 0x1_0000_0000));
+}
+
+function next(slot: number, length: number): number {
+  return slot + 1 === length ? 0 : slot + 1;
+}
+
+/** Whether two types of a table are of one kind and have one name. */
+function isSame(btf: Btf, one: number, other: number): boolean {
+  const { words, starts, firstId, stringsStart } = btf;
+  const first = starts[one - firstId]!;
+  const second = starts[other - firstId]!;
+  if (((words[first + 1]! ^ words[second + 1]!) & 0x7f00_0000) !== 0) {
+    return false;
+  }
+  let at = words[first]!;
+  let otherAt = words[second]!;
+  if (at === otherAt) {
+    return true;
+  }
+  if (at < stringsStart || otherAt < stringsStart) {
+    // Names that the base has too: modules are small.
+    return btf.string(at) === btf.string(otherAt);
+  }
+  const { bytes } = btf.strings;
+  at -= stringsStart;
+  otherAt -= stringsStart;
+  while (bytes[at] === bytes[otherAt]) {
+    if (bytes[at] === 0) {
+      return true;
+    }
+    at += 1;
+    otherAt += 1;
+  }
+  return false;
 }
 
 function isNamed(btf: Btf, nameOffset: number, name: Uint8Array): boolean {

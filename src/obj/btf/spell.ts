@@ -43,6 +43,9 @@ class Speller {
       return join('...', declared);
     }
     const type = this.#btf.type(id);
+    if (type.name.length > MAX_TEXT) {
+      return join('...', declared);
+    }
     this.#text += type.name.length + 1;
     switch (type.kind) {
       case 'ptr':

@@ -30,6 +30,7 @@ const BYTES_OF_SIZE = new Map([
 ]);
 const SIZE_OF_BYTES = new Map([...BYTES_OF_SIZE].map(([size, bytes]) => [bytes, size]));
 const MAX_OFFSET = 0x7fffn;
+const U32_MAX = 0xffff_ffffn;
 
 /**
  * Changes the instruction that a relocation is about, in place.
@@ -79,8 +80,8 @@ function patchNumber(
   if ((instructions.opcode(slot) & FROM_REGISTER) !== 0) {
     throw fail(slot, result, 'it takes its operand from a register');
   }
-  checkOriginal(slot, result, BigInt(instructions.imm(slot)));
-  instructions.setImm(slot, Number(BigInt.asIntN(32, value)));
+  checkOriginal(slot, result, instructions.imm(slot));
+  instructions.setImm(slot, Number(value > U32_MAX ? BigInt.asUintN(32, value) : value));
 }
 
 /** `r1 = *(u32 *)(r2 + 8)`, `*(u32 *)(r2 + 8) = r1`. */
@@ -90,7 +91,7 @@ function patchOffset(
   result: CoreResult,
   value: bigint,
 ): 'patched' | 'poisoned' {
-  checkOriginal(slot, result, BigInt(instructions.offset(slot)));
+  checkOriginal(slot, result, instructions.offset(slot));
   if (value > MAX_OFFSET) {
     throw fail(slot, result, `${value} does not fit the offset of a load or store (16 bits)`);
   }
@@ -181,11 +182,19 @@ function poison(instructions: Instructions, slot: number, result: CoreResult): v
 }
 
 /** What the compiler wrote must be what the types say, or the relocation is about something else. */
-function checkOriginal(slot: number, result: CoreResult, found: bigint): void {
+function checkOriginal(slot: number, result: CoreResult, found: number | bigint): void {
   const { original } = result;
-  if (original !== null && BigInt.asUintN(64, found) !== original) {
+  if (original !== null && !isSame(original, found)) {
     throw fail(slot, result, `it holds ${found}, but ${original} by the object's types`);
   }
+}
+
+/** Whether a number of an instruction, whose sign is extended, is one of 64 bits. */
+function isSame(original: bigint, found: number | bigint): boolean {
+  // Most are offsets. Each bigint that is not made saves a program with many of them time.
+  return typeof found === 'number' && found >= 0
+    ? Number(original) === found
+    : BigInt.asUintN(64, BigInt(found)) === original;
 }
 
 function fail(slot: number, result: CoreResult, problem: string): ObjectError {

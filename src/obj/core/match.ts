@@ -8,7 +8,7 @@
 import type { Btf } from '../btf/btf.ts';
 import { skipModifiers } from '../btf/layout.ts';
 import { spellType } from '../btf/spell.ts';
-import type { BtfComposite, BtfMember } from '../btf/types.ts';
+import type { BtfComposite, BtfEnum, BtfEnum64, BtfMember } from '../btf/types.ts';
 import { areFieldsCompatible, areTypesCompatible } from './compatible.ts';
 import type { CoreSubject } from './kinds.ts';
 import { essentialName } from './names.ts';
@@ -71,13 +71,53 @@ function matchEnumerator(local: CoreSpec, target: Btf, targetId: number): CoreMa
     return `it is ${spelled(target, targetId)} there, no enum`;
   }
   const wanted = local.steps[0]!.name!;
-  const essential = essentialName(wanted);
-  const index = type.values.findIndex(({ name }) => essentialName(name) === essential);
-  if (index === -1) {
+  const index = enumerators(type).get(essentialName(wanted));
+  if (index === undefined) {
     return `it has no enumerator "${wanted}"`;
   }
   const steps = [{ typeId: id, index, name: type.values[index]!.name }];
   return { btf: target, rootTypeId: targetId, steps, bitOffset: 0 };
+}
+
+const knownEnumerators = new WeakMap<object, ReadonlyMap<string, number>>();
+
+/** The positions of enumerators by name, flavours aside: some enums have thousands. */
+function enumerators(type: BtfEnum | BtfEnum64): ReadonlyMap<string, number> {
+  let positions = knownEnumerators.get(type);
+  if (positions === undefined) {
+    positions = positionsOf(type.values, essentialName);
+    knownEnumerators.set(type, positions);
+  }
+  return positions;
+}
+
+/** Structs with more members are looked through once, and names are then looked up. */
+const MOST_MEMBERS_TO_SCAN = 300;
+const knownMembers = new WeakMap<BtfComposite, ReadonlyMap<string, number>>();
+
+/** The members of a wide struct by name, '' for the first without one. */
+function membersOf(type: BtfComposite): ReadonlyMap<string, number> {
+  let positions = knownMembers.get(type);
+  if (positions === undefined) {
+    positions = positionsOf(type.members, (name) => name);
+    knownMembers.set(type, positions);
+  }
+  return positions;
+}
+
+/** Of several with one name the first. */
+function positionsOf(
+  list: readonly { readonly name: string }[],
+  keyOf: (name: string) => string,
+): ReadonlyMap<string, number> {
+  const positions = new Map<string, number>();
+  for (const [index, { name }] of list.entries()) {
+    const key = keyOf(name);
+    if (!positions.has(key)) {
+      positions.set(key, index);
+    }
+  }
+  return positions;
 }
 
 /** A type for a message: as C, and without typedefs if that is something else. */
@@ -163,10 +203,17 @@ class FieldMatch {
   ): FoundMember | undefined {
     const { btf } = this.#found;
     searched.add(type.id);
-    for (const [index, member] of type.members.entries()) {
-      if (steps >= MAX_STEPS) {
-        throw btf.error(`type [${type.id}] is more than ${MAX_STEPS} members deep in another`);
+    if (type.members.length > MOST_MEMBERS_TO_SCAN && !membersOf(type).has('')) {
+      const index = membersOf(type).get(name);
+      if (index === undefined) {
+        return undefined;
       }
+      this.#checkSteps(type, steps);
+      const member = type.members[index]!;
+      return { structId: type.id, index, member, bitOffset: member.bitOffset, steps: steps + 1 };
+    }
+    for (const [index, member] of type.members.entries()) {
+      this.#checkSteps(type, steps);
       if (member.name === name) {
         const { bitOffset } = member;
         return { structId: type.id, index, member, bitOffset, steps: steps + 1 };
@@ -184,6 +231,14 @@ class FieldMatch {
       }
     }
     return undefined;
+  }
+
+  #checkSteps(type: BtfComposite, steps: number): void {
+    if (steps >= MAX_STEPS) {
+      throw this.#found.btf.error(
+        `type [${type.id}] is more than ${MAX_STEPS} members deep in another`,
+      );
+    }
   }
 
   /** Goes on to an element; null, or why there is none. */

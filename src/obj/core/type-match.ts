@@ -27,6 +27,9 @@ export function typeMismatch(local: Btf, localId: number, target: Btf, targetId:
   return new TypeMatch(local, target).compare(localId, targetId, false, MAX_TYPE_DEPTH);
 }
 
+/** Of members with one name each is compared with each; nobody writes as many as that takes. */
+const MAX_COMPARISONS = 100_000;
+
 /** Where a comparison is: behind a pointer, structs are compared by name only. */
 interface Place {
   readonly behindPointer: boolean;
@@ -39,6 +42,8 @@ class TypeMatch {
   readonly #target: Btf;
   /** Members that are being looked at, for messages. */
   readonly #path: string[] = [];
+  /** How many types so far. */
+  #compared = 0;
   /** What was compared: by ids, and whether behind a pointer. */
   readonly #known = new Map<string, Mismatch>();
 
@@ -56,6 +61,12 @@ class TypeMatch {
   compare(local: number, target: number, isBehindPointer: boolean, level: number): Mismatch {
     if (level <= 0) {
       throw this.#tooDeep(local);
+    }
+    this.#compared += 1;
+    if (this.#compared > MAX_COMPARISONS) {
+      throw this.#local.error(
+        `type [${local}] takes more than ${MAX_COMPARISONS} comparisons of members with one name`,
+      );
     }
     let localId = local;
     let targetId = target;
@@ -172,7 +183,9 @@ class TypeMatch {
     const byName = new Map<string, number[]>();
     for (const { name, typeId } of target.members) {
       const key = essentialName(name);
-      byName.set(key, [...(byName.get(key) ?? []), typeId]);
+      const sameName = byName.get(key) ?? [];
+      byName.set(key, sameName);
+      sameName.push(typeId);
     }
     for (const { name, typeId } of local.members) {
       const sameName = byName.get(essentialName(name)) ?? [];
