@@ -13,6 +13,7 @@ import {
   findClang,
   findStrip,
   ROOT,
+  reasonOf,
   runTool,
   versionOf,
 } from './toolchain.mjs';
@@ -99,6 +100,27 @@ int program_${number}(void *context)
     `programs-${count}${oneSection ? '-one-section' : ''}`,
     `${PRELUDE}${maps.join('')}${lookup}${programs.join('')}\n`,
   );
+}
+
+/**
+ * One program, and a global variable whose type holds `count` structs of four members each: nothing but
+ * BTF, two types for each of them.
+ * @param {number} count
+ * @returns {MaybeInput}
+ */
+export function manyTypes(count) {
+  const structs = numbers(count).map(
+    (number) => `
+struct record_${number} {
+  __u32 id_${number};
+  char tag_${number}[${(Number(number) % 64) + 4}];
+  struct { __u32 low, high; } part_${number};
+};`,
+  );
+  const members = numbers(count).map((number) => `struct record_${number} of_${number};`);
+  const all = `\nstruct all { ${members.join(' ')} } all;\n`;
+  const program = 'SEC("socket") int first(void *context) { return all.of_00001.id_00001; }\n';
+  return compiled(`types-${count}`, PRELUDE + structs.join('') + all + program);
 }
 
 /**
@@ -226,7 +248,7 @@ function compiledForKernel(name, source, how = {}) {
     ];
     return compiled(name, source, { options, ...how });
   } catch (cause) {
-    return { missing: `it cannot be built here: ${firstLine(cause)}` };
+    return { missing: `it cannot be built here: ${reasonOf(cause)}` };
   }
 }
 
@@ -246,7 +268,8 @@ function compiled(name, source, { options = [], keepDwarf = false } = {}) {
   const flags = [...TARGET, ...options];
   const ingredients = [source, ...flags, String(keepDwarf), versionOf(clang), versionOf(strip)];
   const path = buildOnce(`${name}.bpf.o`, ingredients, (output) => {
-    runTool(clang, [...flags, `-I${BUILD}`, '-x', 'c', '-', '-c', '-o', output], source);
+    const args = [...flags, `-I${BUILD}`, '-x', 'c', '-', '-c', '-o', output];
+    runTool(clang, args, { input: source });
     if (!keepDwarf) {
       runTool(strip, ['-g', output]);
     }
@@ -266,9 +289,4 @@ function numbers(count) {
 function missingTool(tool) {
   const packages = { clang: 'clang-19', 'llvm-strip': 'llvm-19', bpftool: 'bpftool' };
   return `${tool} is missing (Debian: apt-get install ${packages[tool]})`;
-}
-
-/** @param {unknown} cause */
-function firstLine(cause) {
-  return (cause instanceof Error ? cause.message : String(cause)).split('\n').slice(0, 2).join(' ');
 }

@@ -197,14 +197,20 @@ export function statistics(samples) {
   };
 }
 
+/** @typedef {{ median: number, low: number, high: number }} Spread A median and its quartiles. */
+
 /**
  * How many times the time of `theirs` `ours` takes: the median over pairs of samples that were taken
- * one after the other, which a machine that changes its speed does not distort.
+ * one after the other, which a machine that changes its speed does not distort, and the quartiles.
  * @param {readonly number[]} ours
  * @param {readonly number[]} theirs as many
+ * @returns {Spread}
  */
-export function pairedRatio(ours, theirs) {
-  return statistics(ours.map((ns, index) => ns / (theirs[index] ?? Number.NaN))).median;
+export function pairedRatios(ours, theirs) {
+  const ratios = ours.map((ns, index) => ns / (theirs[index] ?? Number.NaN)).sort((a, b) => a - b);
+  const last = ratios.length - 1;
+  const at = (/** @type {number} */ part) => ratios[Math.round(last * part)] ?? Number.NaN;
+  return { median: statistics(ratios).median, low: at(0.25), high: at(0.75) };
 }
 
 /**

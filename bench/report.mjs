@@ -1,8 +1,8 @@
-/** What suites report: tables for people, verdicts on targets, and the samples for machines. */
+/** What suites report: tables for people, verdicts on targets, and rows and samples for machines. */
 
-import { pairedRatio } from './measure.mjs';
+import { pairedRatios } from './measure.mjs';
 
-/** @import { Statistics } from './measure.mjs' */
+/** @import { Spread, Statistics } from './measure.mjs' */
 /** @import { Outcome } from './processes.mjs' */
 
 /**
@@ -10,6 +10,7 @@ import { pairedRatio } from './measure.mjs';
  * @property {string} title
  * @property {readonly string[]} columns
  * @property {readonly (readonly string[])[]} rows
+ * @property {readonly string[]} [footnotes] what cells refer to as `[1]`, `[2]`, ...
  */
 
 /**
@@ -21,11 +22,40 @@ import { pairedRatio } from './measure.mjs';
  */
 
 /**
+ * @typedef {object} Ratio How many times a peer's time skep takes: the median over pairs of samples, and
+ *   the quartiles around it.
+ * @property {string} against the peer
+ * @property {number} median
+ * @property {number} low
+ * @property {number} high
+ * @property {number | null} atMost the target
+ * @property {string | null} reason why skep may take longer
+ */
+
+/**
+ * @typedef {object} ResultRow One operation, as the JSON file and the chart have it. Times in ns.
+ * @property {string} suite
+ * @property {string} name
+ * @property {string} ours the subject that is compared
+ * @property {Readonly<Record<string, Statistics & { cold: number }>>} subjects
+ * @property {readonly Ratio[]} ratios
+ */
+
+/**
  * @typedef {object} Report What a suite returns.
  * @property {readonly Table[]} tables
  * @property {readonly Verdict[]} verdicts
  * @property {readonly string[]} notes what the reader must know to read the tables
+ * @property {readonly ResultRow[]} [rows] what was compared with peers
  * @property {unknown} data the samples and everything else, for the JSON file
+ */
+
+/**
+ * @typedef {object} Target What is wanted against one peer.
+ * @property {string} against
+ * @property {number | null} atMost ours at most this many times the peer's time; null: only to be known
+ * @property {string} [reason] why ours may take longer than the peer; printed beside the figure when it
+ *   does
  */
 
 /**
@@ -34,10 +64,9 @@ import { pairedRatio } from './measure.mjs';
  * @property {ReadonlyMap<string, Outcome>} outcomes by subject
  * @property {string} ours the subject that is compared
  * @property {string} against the peer that it is compared with
- * @property {number | null} atMost the target: ours at most this many times the peer's time; null:
- *   only to be known
- * @property {readonly { against: string, atMost: number | null }[]} [others] further peers to compare
- *   it with
+ * @property {number | null} atMost the target: see {@link Target}
+ * @property {string} [reason]
+ * @property {readonly Target[]} [others] further peers to compare it with
  * @property {number} [atMostNs] a target in nanoseconds, whatever others take
  */
 
@@ -49,92 +78,116 @@ export function isMet({ value, atMost }) {
 }
 
 /**
- * Puts comparisons into a table, one column for each subject, and judges them.
+ * Puts comparisons into a table, a line for each subject of each, and judges them.
  * @param {string} title
  * @param {readonly Comparison[]} comparisons
  * @param {Unit} [unit]
- * @returns {{ table: Table, verdicts: Verdict[] }}
+ * @returns {{ table: Table, verdicts: Verdict[], rows: ResultRow[] }}
  */
 export function compare(title, comparisons, unit = 'µs') {
-  const subjects = [...new Set(comparisons.flatMap(({ outcomes }) => [...outcomes.keys()]))];
-  const peers = [...new Set(comparisons.flatMap(peersOf).map(({ against }) => against))];
-  const limited = comparisons.some(({ atMostNs }) => atMostNs !== undefined);
+  const rows = comparisons.map((comparison) => resultRow(title, comparison));
+  /** @type {string[]} */
+  const footnotes = [];
   /** @type {Verdict[]} */
   const verdicts = [];
-  const rows = comparisons.map((comparison) => {
-    const { name, outcomes, ours, against } = comparison;
-    const times = subjects.map((subject) => withRange(outcomes.get(subject)?.warm, unit));
-    const cold = [ours, against].map((subject) => inUnit(outcomes.get(subject)?.cold.median, unit));
-    const ratios = peers.flatMap((peer) => {
-      const { cells, verdict } = judgeRatio(title, comparison, peer);
-      verdicts.push(...(verdict === null ? [] : [verdict]));
-      return cells;
-    });
-    const limit = judgeLimit(title, comparison);
-    verdicts.push(...(limit === null ? [] : [limit]));
-    const limits = limit === null ? ['', ''] : [`<= ${limit.atMost} ns`, wordFor(limit)];
-    return [name, ...times, ...ratios, ...(limited ? limits : []), ...cold];
+  const lines = comparisons.flatMap((comparison, index) => {
+    const row = rows[index];
+    verdicts.push(...judge(title, comparison, row?.ratios ?? []));
+    return [...comparison.outcomes].map(([subject, { warm, cold }], line) => [
+      line === 0 ? comparison.name : '',
+      subject,
+      withRange(warm, unit),
+      inUnit(cold.median, unit),
+      ...cellsOf(comparison, subject, row?.ratios ?? [], footnotes),
+    ]);
   });
-  const [first] = comparisons;
-  const ratioColumns =
-    peers.length === 1
-      ? ['ratio', 'target', '']
-      : peers.flatMap((peer) => [`of ${peer}`, 'target', '']);
-  return {
-    table: {
-      title,
-      columns: [
-        unit,
-        ...subjects,
-        ...ratioColumns,
-        ...(limited ? ['limit', ''] : []),
-        `cold ${first?.ours}`,
-        `cold ${first?.against}`,
-      ],
-      rows,
-    },
-    verdicts,
-  };
-}
-
-/** @param {Comparison} comparison */
-function peersOf({ against, atMost, others = [] }) {
-  return [{ against, atMost }, ...others];
+  const columns = [unit, 'subject', 'median (range)', 'cold', 'skep takes (quartiles)', 'target'];
+  return { table: { title, columns, rows: lines, footnotes }, verdicts, rows };
 }
 
 /**
- * @param {string} title
  * @param {Comparison} comparison
- * @param {string} peer
- * @returns {{ cells: string[], verdict: Verdict | null }}
+ * @returns {Target[]}
  */
-function judgeRatio(title, comparison, peer) {
+function targetsOf({ against, atMost, reason, others = [] }) {
+  return [{ against, atMost, ...(reason === undefined ? {} : { reason }) }, ...others];
+}
+
+/**
+ * @param {string} suite
+ * @param {Comparison} comparison
+ * @returns {ResultRow}
+ */
+function resultRow(suite, comparison) {
   const { name, outcomes, ours } = comparison;
-  const wanted = peersOf(comparison).find(({ against }) => against === peer);
-  if (wanted === undefined) {
-    return { cells: ['', '', ''], verdict: null };
+  const our = outcomes.get(ours);
+  const ratios = targetsOf(comparison).flatMap(({ against, atMost, reason = null }) => {
+    const their = outcomes.get(against);
+    return our === undefined || their === undefined
+      ? []
+      : [{ against, ...pairedRatios(our.samplesNs, their.samplesNs), atMost, reason }];
+  });
+  const subjects = Object.fromEntries(
+    [...outcomes].map(([subject, { warm, cold }]) => [subject, { ...warm, cold: cold.median }]),
+  );
+  return { suite, name, ours, subjects, ratios };
+}
+
+/**
+ * A subject's cells to the right of its times: how skep compares with it, and the target.
+ * @param {Comparison} comparison
+ * @param {string} subject
+ * @param {readonly Ratio[]} ratios
+ * @param {string[]} footnotes gets the reasons
+ */
+function cellsOf(comparison, subject, ratios, footnotes) {
+  const { ours, atMostNs, outcomes } = comparison;
+  if (subject === ours) {
+    const value = outcomes.get(ours)?.warm.median ?? Number.NaN;
+    return atMostNs === undefined
+      ? ['', '']
+      : ['', `<= ${atMostNs} ns ${value <= atMostNs ? 'ok' : 'MISSED'}`];
   }
-  const [our, their] = [outcomes.get(ours), outcomes.get(peer)];
-  const value = our && their ? pairedRatio(our.samplesNs, their.samplesNs) : null;
-  const shown = value === null ? '-' : `${digits(value)}x`;
-  const { atMost } = wanted;
-  if (atMost === null) {
-    return { cells: [shown, '', ''], verdict: null };
+  const ratio = ratios.find(({ against }) => against === subject);
+  if (ratio === undefined) {
+    return ['', ''];
   }
-  const verdict = { name: `${title}: ${name}`, value, atMost, of: `${ours} / ${peer}` };
-  return { cells: [shown, `<= ${atMost}x`, wordFor(verdict)], verdict };
+  const { atMost, reason } = ratio;
+  const mark = reason !== null && ratio.median > 1 ? ` [${footnoteOf(reason, footnotes)}]` : '';
+  const word = atMost === null ? '' : `<= ${atMost}x ${ratio.median <= atMost ? 'ok' : 'MISSED'}`;
+  return [`${ratioText(ratio)}${mark}`, word];
+}
+
+/**
+ * @param {string} reason
+ * @param {string[]} footnotes
+ * @returns {number} its number, from 1 on
+ */
+function footnoteOf(reason, footnotes) {
+  if (!footnotes.includes(reason)) footnotes.push(reason);
+  return footnotes.indexOf(reason) + 1;
+}
+
+/** @param {Spread} ratio */
+function ratioText({ median, low, high }) {
+  return `${digits(median)}x (${digits(low)} - ${digits(high)})`;
 }
 
 /**
  * @param {string} title
  * @param {Comparison} comparison
- * @returns {Verdict | null}
+ * @param {readonly Ratio[]} ratios
+ * @returns {Verdict[]}
  */
-function judgeLimit(title, { name, outcomes, ours, atMostNs }) {
-  const value = outcomes.get(ours)?.warm.median ?? null;
-  return atMostNs === undefined
-    ? null
-    : { name: `${title}: ${name}`, value, atMost: atMostNs, of: `${ours} in ns` };
+function judge(title, comparison, ratios) {
+  const { ours, outcomes, atMostNs } = comparison;
+  const name = `${title}: ${comparison.name}`;
+  const verdicts = targetsOf(comparison).flatMap(({ against, atMost }) => {
+    const value = ratios.find((ratio) => ratio.against === against)?.median ?? null;
+    return atMost === null ? [] : [{ name, value, atMost, of: `${ours} / ${against}` }];
+  });
+  const limit = { name, value: outcomes.get(ours)?.warm.median ?? null, of: `${ours} in ns` };
+  return atMostNs === undefined ? verdicts : [...verdicts, { ...limit, atMost: atMostNs }];
 }
 
 /** @param {Verdict} verdict */
@@ -189,7 +242,7 @@ export function digits(value) {
  * @param {Table} table
  * @returns {string}
  */
-export function renderTable({ title, columns, rows }) {
+export function renderTable({ title, columns, rows, footnotes = [] }) {
   const lines = [columns, ...rows];
   const widths = columns.map((_, column) =>
     Math.max(...lines.map((line) => line[column]?.length ?? 0)),
@@ -198,12 +251,15 @@ export function renderTable({ title, columns, rows }) {
     line
       // Names to the left, figures to the right.
       .map((cell, column) =>
-        column === 0 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0),
+        column === 0 || columns[column] === 'subject'
+          ? cell.padEnd(widths[column] ?? 0)
+          : cell.padStart(widths[column] ?? 0),
       )
       .join('  ')
       .trimEnd();
   const rule = widths.map((width) => '-'.repeat(width)).join('  ');
-  return [title, rule, render(columns), rule, ...rows.map(render), rule].join('\n');
+  const reasons = footnotes.map((text, index) => `[${index + 1}] ${text}`);
+  return [title, rule, render(columns), rule, ...rows.map(render), rule, ...reasons].join('\n');
 }
 
 /**
@@ -219,4 +275,31 @@ export function renderSummary(verdicts) {
   const unknown = verdicts.filter(({ value }) => value === null).length;
   const met = `target met: ${verdicts.filter(isMet).length} of ${verdicts.length}`;
   return [...lines, unknown === 0 ? met : `${met} (${unknown} not measured)`].join('\n');
+}
+
+/**
+ * Every figure where a peer is faster, with the reason.
+ * @param {readonly ResultRow[]} rows
+ * @returns {string}
+ */
+export function renderSlower(rows) {
+  /** @type {string[]} */
+  const reasons = [];
+  const slower = rows.flatMap(({ suite, name, ratios }) =>
+    ratios
+      .filter(({ median }) => median > 1)
+      .map((ratio) => {
+        const { against, low, reason } = ratio;
+        const why = reason === null ? '' : ` [${footnoteOf(reason, reasons)}]`;
+        const unexplained = low <= 1 ? ' (noise)' : ' NO REASON KNOWN';
+        return `  ${suite}: ${name}: ${ratioText(ratio)} of ${against}${reason === null ? unexplained : why}`;
+      }),
+  );
+  return slower.length === 0
+    ? 'Nothing is slower than a peer.'
+    : [
+        'Slower than a peer (times its time; quartiles):',
+        ...slower,
+        ...reasons.map((text, index) => `[${index + 1}] ${text}`),
+      ].join('\n');
 }

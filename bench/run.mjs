@@ -3,30 +3,37 @@
  *
  * Usage: npm run bench -- [--quick] [SUITE...]
  *
- * Prints tables and which targets are met, and writes every sample to bench/results/. A missed
- * target is no error; only what cannot be measured is.
+ * Prints tables, which targets are met and where a peer is faster, and writes to bench/results/: every
+ * sample; and what a chart shows, unless it was quick. A missed target is no error; only what cannot be
+ * measured is.
  */
 
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { cpus, loadavg, release } from 'node:os';
 import { join, relative } from 'node:path';
 import { parseArgs } from 'node:util';
+import { VERSION as NPM_BPF } from './peers/npm-bpf.mjs';
+import { versionsOfPeers } from './peers/subjects.mjs';
 import { pinned } from './processes.mjs';
-import { renderSummary, renderTable } from './report.mjs';
-import * as inspect from './suites/inspect.mjs';
+import { renderSlower, renderSummary, renderTable } from './report.mjs';
+import { writeLatest, writeSamples } from './results.mjs';
+import * as floors from './suites/floors.mjs';
+import * as heldMemory from './suites/held-memory.mjs';
 import * as kernelBtf from './suites/kernel-btf.mjs';
 import * as mapOps from './suites/map-ops.mjs';
 import * as mapsOfMaps from './suites/maps-of-maps.mjs';
 import * as memory from './suites/memory.mjs';
 import * as open from './suites/open.mjs';
 import * as openMany from './suites/open-many.mjs';
+import * as packageSize from './suites/package-size.mjs';
 import * as programs from './suites/programs.mjs';
 import * as ring from './suites/ring.mjs';
+import * as start from './suites/start.mjs';
 import { BUILD, findCc, findClang, ROOT, versionOf } from './toolchain.mjs';
 
 /** @import { Plan } from './measure.mjs' */
-/** @import { Report, Verdict } from './report.mjs' */
+/** @import { Report } from './report.mjs' */
 
 /**
  * @typedef {object} Context What a suite is given.
@@ -38,9 +45,23 @@ import { BUILD, findCc, findClang, ROOT, versionOf } from './toolchain.mjs';
 /** @typedef {{ name: string, run: (context: Context) => Report | Promise<Report> }} Suite */
 
 /** @type {readonly Suite[]} */
-const SUITES = [open, openMany, kernelBtf, inspect, mapOps, mapsOfMaps, memory, programs, ring];
+const SUITES = [
+  open,
+  openMany,
+  kernelBtf,
+  start,
+  mapOps,
+  mapsOfMaps,
+  memory,
+  programs,
+  ring,
+  floors,
+  heldMemory,
+  packageSize,
+];
 
 const PASSES = 3;
+const QUICK_PASSES = 1;
 const FULL = { samples: 11, sampleMs: 20, warmUpMs: 500 };
 const QUICK = { samples: 5, sampleMs: 5, warmUpMs: 250 };
 
@@ -126,20 +147,54 @@ async function main() {
   mkdirSync(BUILD, { recursive: true });
   const before = environment();
   const plan = quick ? QUICK : FULL;
+  const passes = quick ? QUICK_PASSES : PASSES;
   /** @type {Context} */
   const context = {
     plan,
-    passes: PASSES,
+    passes,
     progress: (what) => process.stderr.write(`... ${what}\n`),
   };
   const pin = before.pinnedTo === null ? 'not pinned' : `pinned to processor ${before.pinnedTo}`;
   console.log(
     `Node.js ${before.node}, Linux ${before.kernel}, ${before.processors} x ${before.processor}, ${pin}.\n` +
-      `Medians and ranges of ${PASSES} passes of ${plan.samples} samples; ratios are medians over pairs of samples.\n`,
+      `Medians and ranges of ${passes} passes of ${plan.samples} samples; ratios are medians over pairs of samples.\n`,
   );
-  /** @type {Verdict[]} */
-  const verdicts = [];
-  /** @type {Record<string, unknown>} */
+  const results = await measureAll(suites, context);
+  const reports = Object.values(results);
+  console.log(renderSummary(reports.flatMap(({ verdicts }) => verdicts)));
+  console.log(renderSlower(reports.flatMap(({ rows = [] }) => rows)));
+  const loadAfter = loadavg()[0] ?? 0;
+  if (Math.max(before.load, loadAfter) > before.processors) {
+    const loads = `${before.load.toFixed(1)} before, ${loadAfter.toFixed(1)} after`;
+    console.log(`The machine was busy with other work (load ${loads}): trust no single figure.`);
+  }
+  const conditions = { ...before, loadAfter, peers: peersIn(reports) };
+  const run = { environment: conditions, plan, passes, results };
+  console.log(`all samples: ${relative(process.cwd(), writeSamples(run))}`);
+  if (!quick) {
+    const order = SUITES.map(({ name }) => name);
+    console.log(`chart: ${relative(process.cwd(), writeLatest(run, order))}`);
+  }
+}
+
+/**
+ * The versions of the peers that took part.
+ * @param {readonly Report[]} reports
+ */
+function peersIn(reports) {
+  const ratios = reports.flatMap(({ rows = [] }) => rows.flatMap((row) => row.ratios));
+  const withNpm = ratios.some(({ against }) => against === 'npm bpf');
+  return { ...versionsOfPeers(), ...(withNpm ? { 'npm bpf': NPM_BPF } : {}) };
+}
+
+/**
+ * Runs suites, and prints what each found as soon as it is through.
+ * @param {readonly Suite[]} suites
+ * @param {Context} context
+ * @returns {Promise<Record<string, Report>>}
+ */
+async function measureAll(suites, context) {
+  /** @type {Record<string, Report>} */
   const results = {};
   for (const suite of suites) {
     const report = await suite.run(context);
@@ -149,21 +204,9 @@ async function main() {
     for (const note of report.notes) {
       console.log(`note: ${note}\n`);
     }
-    verdicts.push(...report.verdicts);
     results[suite.name] = report;
   }
-  console.log(renderSummary(verdicts));
-  const loadAfter = loadavg()[0] ?? 0;
-  if (Math.max(before.load, loadAfter) > before.processors) {
-    const loads = `${before.load.toFixed(1)} before, ${loadAfter.toFixed(1)} after`;
-    console.log(`The machine was busy with other work (load ${loads}): trust no single figure.`);
-  }
-  const folder = join(ROOT, 'bench/results');
-  mkdirSync(folder, { recursive: true });
-  const path = join(folder, `${before.date.replaceAll(':', '-')}.json`);
-  const document = { environment: { ...before, loadAfter }, plan, passes: PASSES, results };
-  writeFileSync(path, `${JSON.stringify(document, null, 1)}\n`);
-  console.log(`all samples: ${relative(process.cwd(), path)}`);
+  return results;
 }
 
 await main();

@@ -2,8 +2,16 @@
 
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { accessSync, constants, existsSync, mkdirSync, renameSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+} from 'node:fs';
+import { delimiter, isAbsolute, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /** The root of the checkout. */
@@ -17,7 +25,7 @@ const found = new Map();
 
 /**
  * The path of the first of these programs that is installed, null if none is.
- * @param {readonly string[]} names in order of preference
+ * @param {readonly string[]} names in order of preference; paths stand for themselves
  */
 export function findTool(names) {
   const key = names.join(' ');
@@ -27,7 +35,9 @@ export function findTool(names) {
   }
   // bpftool is in sbin, which is not in everybody's PATH.
   const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/sbin'];
-  const candidates = names.flatMap((name) => folders.map((folder) => join(folder, name)));
+  const candidates = names.flatMap((name) =>
+    isAbsolute(name) ? [name] : folders.map((folder) => join(folder, name)),
+  );
   const path = candidates.find(isExecutable) ?? null;
   found.set(key, path);
   return path;
@@ -81,11 +91,45 @@ export function buildOnce(name, ingredients, build) {
 }
 
 /**
+ * The files of a folder and the folders in it: what a program is built from.
+ * @param {string} folder
+ * @returns {{ name: string, text: string }[]} by name
+ */
+export function filesOf(folder) {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((file) => file.isFile())
+    .map((file) => join(file.parentPath, file.name))
+    .sort()
+    .map((path) => ({ name: relative(folder, path), text: readFileSync(path, 'utf8') }));
+}
+
+/** A download that does not come must not hold the benchmarks up. */
+const PATIENCE_MS = 300_000;
+
+/**
  * Runs a program for its effect; what it says on stderr becomes part of the error if it fails.
  * @param {string} tool
  * @param {readonly string[]} args
- * @param {string} [input] for its stdin
+ * @param {object} [how]
+ * @param {string} [how.input] for its stdin
+ * @param {string} [how.cwd] where it runs
+ * @param {Readonly<Record<string, string>>} [how.environment] variables beside those of this process
  */
-export function runTool(tool, args, input) {
-  execFileSync(tool, args, { input, stdio: ['pipe', 'ignore', 'pipe'] });
+export function runTool(tool, args, { input, cwd, environment } = {}) {
+  execFileSync(tool, args, {
+    input,
+    cwd,
+    env: { ...process.env, ...environment },
+    stdio: ['pipe', 'ignore', 'pipe'],
+    timeout: PATIENCE_MS,
+  });
+}
+
+/**
+ * Why something did not work, in a line.
+ * @param {unknown} cause
+ */
+export function reasonOf(cause) {
+  const text = cause instanceof Error ? cause.message : String(cause);
+  return text.trim().split('\n').slice(0, 3).join(' ').slice(0, 300);
 }

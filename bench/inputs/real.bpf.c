@@ -190,7 +190,7 @@ int on_unlink(void *context)
 	return 0;
 }
 
-SEC("?kprobe/do_exit")
+SEC("kprobe/do_exit")
 int BPF_KPROBE(on_do_exit, long code)
 {
 	__u32 pid = bpf_get_current_pid_tgid() >> 32;

@@ -11,9 +11,11 @@ import { buildOnce, findCc, ROOT, runTool, versionOf } from '../toolchain.mjs';
 const SOURCES = join(ROOT, 'bench/peers/libbpf');
 const HEADERS = ['measure.h', 'entries.h'];
 
+/** @typedef {'open' | 'kernel-btf' | 'map-ops' | 'memory' | 'ring' | 'load' | 'programs' | 'held'} Program */
+
 /**
  * Builds one of the programs.
- * @param {'open' | 'kernel-btf' | 'map-ops' | 'memory' | 'ring' | 'load' | 'programs'} program
+ * @param {Program} program
  * @returns {{ path: string, version: string } | { missing: string }} its path, or why there is none
  */
 export function buildLibbpf(program) {

@@ -1,11 +1,10 @@
 /**
  * The kernel's own BTF with skep: opening it, and looking names up in it.
  *
- * Usage: node --expose-gc kernel-btf.mjs SAMPLES SAMPLE_MS WARM_UP_MS open|find|held NAMES [leave]
+ * Usage: node --expose-gc kernel-btf.mjs SAMPLES SAMPLE_MS WARM_UP_MS open|find NAMES [leave]
  *
  * NAMES is a file with lines of a kind and a name. `open` opens; `find` also looks all names up, the
- * index that this takes included; `held` measures nothing but the memory that is in use after
- * opening, and after looking all names up too.
+ * index that this takes included.
  *
  * The mapping of one sample is released before the next one, by a collection of the young generation.
  * (A full collection would release it too, but it discards optimized code as well, and compiling that
@@ -34,19 +33,12 @@ const wanted = readFileSync(namesPath, 'utf8')
     return { kind: /** @type {Wanted['kind']} */ (kind), name };
   });
 
-/**
- * Frees what nothing refers to any more, mappings of the kernel's BTF among it.
- * @param {'minor'} [type] only what is young; else everything
- */
-async function release(type) {
+/** Frees what nothing refers to any more among what is young: mappings of the kernel's BTF. */
+async function release() {
   if (globalThis.gc === undefined) {
     throw new Error('run node with --expose-gc');
   }
-  if (type === undefined) {
-    globalThis.gc();
-  } else {
-    globalThis.gc({ type });
-  }
+  globalThis.gc({ type: 'minor' });
   // Finalizers, which unmap, run in a later turn of the event loop.
   await setImmediate();
 }
@@ -61,54 +53,17 @@ function sum(numbers) {
   return numbers.reduce((total, number) => total + number, 0);
 }
 
-async function used() {
-  // More than once, since finalizers of one round let go of what the next one collects.
-  for (let round = 0; round < 3; round += 1) {
-    await release();
-  }
-  const { heapUsed, external } = process.memoryUsage();
-  return { heapUsed, external };
-}
-
-/** What the first use allocates for good (code, constants) is none of what a Btf holds. */
-function useOnce() {
-  findAll(openKernelBtf());
-}
-
-async function held() {
-  useOnce();
-  const before = await used();
-  const btf = openKernelBtf();
-  const opened = await used();
-  const ids = findAll(btf);
-  const found = await used();
-  return {
-    types: btf.typeCount,
-    openedHeapBytes: opened.heapUsed - before.heapUsed,
-    openedExternalBytes: opened.external - before.external,
-    foundHeapBytes: found.heapUsed - before.heapUsed,
-    foundExternalBytes: found.external - before.external,
-    ids,
-  };
-}
-
 /** @type {Record<string, () => number>} */
 const MODES = {
   open: () => openKernelBtf().typeCount,
   find: () => sum(findAll(openKernelBtf())),
 };
 
-if (mode === 'held') {
-  const none = { firstNs: 0, iterations: 0, samplesNs: [] };
-  console.log(JSON.stringify({ ...none, facts: await held() }));
-} else {
-  const operation = MODES[mode];
-  if (operation === undefined) {
-    throw new TypeError(`unknown mode "${mode}"`);
-  }
-  const between = collection === 'leave' ? undefined : () => release('minor');
-  const measurement = await measure(operation, plan, between);
-  const btf = openKernelBtf();
-  const facts = { types: btf.typeCount, ids: findAll(btf) };
-  console.log(JSON.stringify({ ...measurement, facts }));
+const operation = MODES[mode];
+if (operation === undefined) {
+  throw new TypeError(`unknown mode "${mode}"`);
 }
+const measurement = await measure(operation, plan, collection === 'leave' ? undefined : release);
+const btf = openKernelBtf();
+const facts = { types: btf.typeCount, ids: findAll(btf) };
+console.log(JSON.stringify({ ...measurement, facts }));

@@ -1,11 +1,12 @@
 /**
- * Entries of a hash of 100,000 with skep: single look-ups and updates of random keys, and walks over
- * all.
+ * Entries of a hash of 100,000 with skep: single look-ups and updates of random keys, walks over all,
+ * batches; and look-ups in a per-CPU array.
  *
- * Usage: node map-ops.mjs SAMPLES SAMPLE_MS WARM_UP_MS lookup|update|iterate raw|into|u64|u32
+ * Usage: node map-ops.mjs SAMPLES SAMPLE_MS WARM_UP_MS OPERATION KIND
  *
- * `raw` is `RawMap`, bytes; `into` the same with the caller's memory for the value; `u64` and `u32` are `HashMap` with such values, which are bigints and
- * numbers. Keys are numbers of 32 bits.
+ * OPERATION is lookup, update, iterate, batch, batch-update or per-cpu. KIND is `raw` for `RawMap`, bytes;
+ * `into` for the same with the caller's memory for the value; `u64` and `u32` for `HashMap` with such values,
+ * which are bigints and numbers. Keys are numbers of 32 bits. Batches are those of `linuxKernel()`, bytes.
  */
 
 import { ENTRIES, KEYS, randomKeys, valueFor } from '../entries.mjs';
@@ -16,6 +17,8 @@ import { library } from './library.mjs';
 
 /** Single operations for each call of the measured function. */
 const CHUNK = 64;
+const BATCH = 4_096;
+const PER_CPU_ENTRIES = 1_024;
 
 const { plan, rest } = readPlan(process.argv.slice(2));
 const [operation = '', kind = ''] = rest;
@@ -101,6 +104,49 @@ function rawOperation(map) {
   }
 }
 
+/**
+ * Entries as bytes, many by one call: reads all, or sets the same ones again and again.
+ * @param {HashMap<number, bigint>} map
+ */
+function batchOperation(map) {
+  const kernel = skep.linuxKernel();
+  const [keyNumbers, valueNumbers] = [new Uint32Array(BATCH), new BigUint64Array(BATCH)];
+  const [keyBytes, valueBytes] = [keyNumbers, valueNumbers].map(
+    ({ buffer }) => new Uint8Array(buffer),
+  );
+  if (keyBytes === undefined || valueBytes === undefined) {
+    throw new Error('no memory');
+  }
+  for (let key = 0; key < BATCH; key += 1) {
+    keyNumbers[key] = key;
+    valueNumbers[key] = BigInt(valueFor(key));
+  }
+  if (operation === 'batch-update') {
+    return () => (kernel.updateBatch(map.fd, keyBytes, valueBytes, BATCH, 0) ? 1 : 0);
+  }
+  const position = new Uint8Array(8);
+  return () => {
+    const cursor = { position, started: false, done: false };
+    let sum = 0;
+    while (!cursor.done) {
+      const count = kernel.lookupBatch(map.fd, cursor, keyBytes, valueBytes, BATCH) ?? 0;
+      for (let index = 0; index < count; index += 1) sum += keyNumbers[index] ?? 0;
+    }
+    return sum;
+  };
+}
+
+/** All CPUs' values, which are added up. */
+function perCpuOperation() {
+  const array = skep.PerCpuArray.create({
+    value: skep.u64,
+    maxEntries: PER_CPU_ENTRIES,
+    name: 'bench',
+  });
+  for (let key = 0; key < PER_CPU_ENTRIES; key += 1) array.fill(key, BigInt(valueFor(key)));
+  return chunks((key) => Number(array.get(key % PER_CPU_ENTRIES)?.sum() ?? 0n));
+}
+
 const small = kind === 'u32' ? skep.HashMap.create(options(skep.u32)) : null;
 const big = kind === 'u32' ? null : skep.HashMap.create(options(skep.u64));
 
@@ -119,19 +165,34 @@ for (let key = 0; key < ENTRIES; key += 1) {
 
 /** @returns {() => number} */
 function chosen() {
+  if (operation === 'per-cpu') {
+    return perCpuOperation();
+  }
   if (small !== null) {
     return numberOperation(small);
   }
   if (big === null) {
     throw new Error('no map');
   }
+  if (operation === 'batch' || operation === 'batch-update') {
+    return batchOperation(big);
+  }
   return kind === 'raw' || kind === 'into'
     ? rawOperation(skep.RawMap.openById(big.info().id))
     : bigOperation(big);
 }
 
-const items = operation === 'iterate' ? ENTRIES : CHUNK;
-const measurement = perItem(await measure(chosen(), plan), items);
-let sum = 0;
-for (const [key, value] of small ?? big ?? []) sum += key + Number(value);
+/** Entries that one call of the measured function goes through. */
+const ITEMS = new Map([
+  ['iterate', ENTRIES],
+  ['batch', ENTRIES],
+  ['batch-update', BATCH],
+]);
+
+const run = chosen();
+let sum = operation === 'per-cpu' ? run() : 0;
+const measurement = perItem(await measure(run, plan), ITEMS.get(operation) ?? CHUNK);
+if (operation !== 'per-cpu') {
+  for (const [key, value] of small ?? big ?? []) sum += key + Number(value);
+}
 console.log(JSON.stringify({ ...measurement, facts: { sum } }));

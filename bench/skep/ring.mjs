@@ -1,7 +1,9 @@
 /**
  * Reading what waits in a ring buffer of 16 MiB with skep: records of 64 bytes.
  *
- * Usage: node ring.mjs SAMPLES SAMPLE_MS WARM_UP_MS OBJECT RECORDS cursor|consume|await|await-bytes
+ * Usage: node ring.mjs SAMPLES SAMPLE_MS WARM_UP_MS OBJECT RECORDS MODE
+ *
+ * MODE is cursor, consume, consume-bytes, await or await-bytes.
  *
  * OBJECT is fixtures/run/ring.bpf.o, whose program fills the ring between the samples: loaded by
  * bpftool, which takes the map from a pin, and run through the kernel's front within the build. So this
@@ -28,7 +30,7 @@ const event = skep.struct({ number: skep.u64, tag: skep.u32, half: skep.u32 });
 const ring = skep.RingBuffer.create({
   sizeBytes: RING_BYTES,
   name: 'bench',
-  ...(mode === 'await-bytes' ? {} : { value: event }),
+  ...(mode.endsWith('-bytes') ? {} : { value: event }),
 });
 ring.pin(`${PINS}/bench-events`);
 const produceOnce = await loadProgram(object, PINS, { events: `${PINS}/bench-events` });
@@ -90,7 +92,7 @@ async function byLoop() {
 }
 
 /** @type {Record<string, () => number>} */
-const IMMEDIATE = { cursor: byCursor, consume: byCallback };
+const IMMEDIATE = { cursor: byCursor, consume: byCallback, 'consume-bytes': byCallback };
 const immediate = IMMEDIATE[mode];
 const measurement =
   immediate === undefined

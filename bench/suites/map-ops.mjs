@@ -1,8 +1,8 @@
 /** Entries of a hash of 100,000: single look-ups and updates, and walks over all. */
 
 import { join } from 'node:path';
-import { buildLibbpf } from '../peers/libbpf.mjs';
 import { installNpmBpf, npmBpfScript, VERSION } from '../peers/npm-bpf.mjs';
+import { peersOf } from '../peers/subjects.mjs';
 import { notMeasured, whyNoMaps } from '../privileges.mjs';
 import { ROOT } from '../toolchain.mjs';
 import { reportRows } from './rows.mjs';
@@ -15,7 +15,8 @@ import { reportRows } from './rows.mjs';
 export const name = 'map-ops';
 
 const PEER = 'npm bpf';
-const BATCH = 'libbpf batch';
+const LIBBPF_BATCH = 'libbpf batch';
+const CILIUM_BATCH = 'cilium batch';
 const AT_MOST = {
   /** Of libbpf's time: bytes, and what is decoded. */
   raw: 1.15,
@@ -26,6 +27,13 @@ const AT_MOST = {
   nextKey: 0.25,
   batch: 1.4,
 };
+
+/** Why it takes longer than in C, Go or Rust; the suite `floors` measures each by itself. */
+const CALL =
+  'a call from JavaScript into native code (floors: a call of a native function), checks of sizes, and copies of key and value; the system call is the same';
+const DECODED = `${CALL}; what is read becomes a number or a bigint`;
+const BATCH_DECODED =
+  'entries become pairs of JavaScript values, which the peer leaves as numbers in one buffer';
 
 /** @typedef {'into' | 'raw' | 'u64' | 'u32'} Kind */
 
@@ -62,53 +70,148 @@ export function run(context) {
   /** @type {string[]} */
   const notes = [];
   const subjects = subjectsOf(notes);
-  // The system call is nearly all of it, and a busy machine changes its cost from second to second.
-  const often = { passes: 2, plan: { samples: Math.ceil(context.plan.samples / 2) } };
-  /** @type {Row[]} */
-  const rows = SINGLE.map(({ operation, kind, what, bytes }) => ({
+  const rows = [
+    ...SINGLE.map((one) => singleRow(one, subjects, context)),
+    perCpuRow(subjects, context),
+    ...KINDS.filter(({ kind }) => !isBytes(kind)).map((one) => walkRow(one, subjects, context)),
+    ...['batch', 'batch-update'].map((operation) => batchRow(operation, subjects, context)),
+  ];
+  notes.push(
+    'map-ops: a hash with keys of 32 bits, in random order; libbpf walks by next key and look-up, and in batches of 4,096 that nobody decodes; cilium/ebpf walks by Map.Iterate, and in batches of 4,096; aya and npm bpf walk by next key and look-up, and have no batches; single operations have twice the passes, of half the samples; bytes have no target against npm bpf, of whose time libbpf itself takes 0.6 to 0.8; aya has only typed entries',
+  );
+  return reportRows(name, rows, context, notes, 'ns');
+}
+
+/** @typedef {ReturnType<typeof subjectsOf>} Subjects */
+
+/**
+ * The system call is nearly all of it, and a busy machine changes its cost from second to second.
+ * @param {Context} context
+ */
+function often(context) {
+  return { passes: 2, plan: { samples: Math.ceil(context.plan.samples / 2) } };
+}
+
+/**
+ * @param {(typeof SINGLE)[number]} one
+ * @param {Subjects} subjects
+ * @param {Context} context
+ * @returns {Row}
+ */
+function singleRow({ operation, kind, what, bytes }, subjects, context) {
+  const reason = isBytes(kind) ? CALL : DECODED;
+  const typed = isBytes(kind) ? [] : subjects.aya(operation, kind);
+  return {
     name: `${operation}, ${what}`,
     subjects: [
       ...subjects.skep(operation, kind),
       ...subjects.libbpf(operation, bytes),
+      ...subjects.cilium(operation, kind),
+      ...typed,
       ...subjects.npm(operation, operation === 'update' && kind === 'into' ? 'raw' : kind),
     ],
     wanted: {
       against: 'libbpf',
       atMost: { into: AT_MOST.raw, raw: null, u64: AT_MOST.decoded, u32: AT_MOST.decoded }[kind],
-      others: [{ against: PEER, atMost: isBytes(kind) ? null : AT_MOST.peer }],
+      reason,
+      others: [
+        { against: 'cilium', atMost: null, reason },
+        ...(isBytes(kind) ? [] : [{ against: 'aya', atMost: null, reason }]),
+        { against: PEER, atMost: isBytes(kind) ? null : AT_MOST.peer },
+      ],
     },
-    ...often,
-  }));
-  const walks = KINDS.filter(({ kind }) => !isBytes(kind)).map(({ kind, what, bytes }) => ({
+    ...often(context),
+  };
+}
+
+/**
+ * @param {Subjects} subjects
+ * @param {Context} context
+ * @returns {Row}
+ */
+function perCpuRow(subjects, context) {
+  const reason = `${DECODED}, one for each CPU, in an object with methods`;
+  return {
+    name: 'lookup, per-CPU u64, summed',
+    subjects: [
+      ...subjects.skep('per-cpu', 'u64'),
+      ...subjects.libbpf('per-cpu', '8'),
+      ...subjects.cilium('per-cpu', 'u64'),
+      ...subjects.aya('per-cpu', 'u64'),
+    ],
+    wanted: {
+      against: 'libbpf',
+      atMost: null,
+      reason,
+      others: ['cilium', 'aya'].map((against) => ({ against, atMost: null, reason })),
+    },
+    ...often(context),
+  };
+}
+
+/**
+ * @param {(typeof KINDS)[number]} one
+ * @param {Subjects} subjects
+ * @param {Context} context
+ * @returns {Row}
+ */
+function walkRow({ kind, what, bytes }, subjects, context) {
+  return {
     name: `walk, ${what}, an entry`,
     subjects: [
       ...subjects.skep('iterate', kind),
       ...subjects.libbpf('next-key', bytes),
-      ...subjects.libbpf('batch', bytes, BATCH),
+      ...subjects.libbpf('batch', bytes, LIBBPF_BATCH),
+      ...subjects.cilium('iterate', kind),
+      ...subjects.cilium('batch', kind, CILIUM_BATCH),
+      ...subjects.aya('iterate', kind),
       ...subjects.npm('iterate', kind),
     ],
     wanted: {
       against: 'libbpf',
       atMost: AT_MOST.nextKey,
       others: [
-        { against: BATCH, atMost: AT_MOST.batch },
+        { against: LIBBPF_BATCH, atMost: AT_MOST.batch, reason: BATCH_DECODED },
+        { against: 'cilium', atMost: 1 },
+        { against: CILIUM_BATCH, atMost: null, reason: BATCH_DECODED },
+        { against: 'aya', atMost: 1 },
         { against: PEER, atMost: AT_MOST.peer },
       ],
     },
     // A walk takes long enough to be a sample by itself.
     plan: { sampleMs: 0, samples: Math.ceil(context.plan.samples / 2) },
-  }));
-  notes.push(
-    'map-ops: a hash with keys of 32 bits, in random order; libbpf walks by next key and look-up, and in batches of 4,096 that nobody decodes; npm bpf walks by next key and look-up; single operations have twice the passes, of half the samples; bytes have no target against npm bpf, of whose time libbpf itself takes 0.6 to 0.8',
-  );
-  return reportRows(name, [...rows, ...walks], context, notes, 'ns');
+  };
+}
+
+/**
+ * Batches of bytes, as every peer that has them takes them.
+ * @param {string} operation
+ * @param {Subjects} subjects
+ * @param {Context} context
+ * @returns {Row}
+ */
+function batchRow(operation, subjects, context) {
+  return {
+    name: `${operation === 'batch' ? 'batches read' : 'batches set'}, bytes, an entry`,
+    subjects: [
+      ...subjects.skep(operation, 'into'),
+      ...subjects.libbpf(operation, '8'),
+      ...subjects.cilium(operation, 'u64'),
+    ],
+    wanted: {
+      against: 'libbpf',
+      atMost: AT_MOST.raw,
+      reason: CALL,
+      others: [{ against: 'cilium', atMost: null, reason: CALL }],
+    },
+    plan: { sampleMs: 0, samples: context.plan.samples },
+  };
 }
 
 /** @param {string[]} notes gets the version of each peer, or why it cannot take part */
 function subjectsOf(notes) {
-  const libbpf = buildLibbpf('map-ops');
+  const peer = peersOf('map-ops', notes);
   const npm = installNpmBpf();
-  notes.push('missing' in libbpf ? libbpf.missing : `libbpf is ${libbpf.version}`);
   notes.push('missing' in npm ? npm.missing : `npm bpf is ${VERSION}`);
   return {
     /** @type {(operation: string, kind: string) => Subject[]} */
@@ -120,8 +223,11 @@ function subjectsOf(notes) {
       },
     ],
     /** @type {(operation: string, bytes: string, as?: string) => Subject[]} */
-    libbpf: (operation, bytes, as = 'libbpf') =>
-      'missing' in libbpf ? [] : [{ name: as, command: [libbpf.path], args: [operation, bytes] }],
+    libbpf: (operation, bytes, as) => peer('libbpf', [operation, bytes], as),
+    /** @type {(operation: string, kind: string, as?: string) => Subject[]} */
+    cilium: (operation, kind, as) => peer('cilium', [operation, kind], as),
+    /** @type {(operation: string, kind: string) => Subject[]} */
+    aya: (operation, kind) => peer('aya', [operation, kind]),
     /** @type {(operation: string, kind: string) => Subject[]} */
     npm: (operation, kind) =>
       'missing' in npm

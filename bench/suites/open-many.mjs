@@ -2,10 +2,11 @@
 
 import { fixture, manyMaps, manyPrograms } from '../inputs.mjs';
 import { fittedExponent } from '../measure.mjs';
-import { digits, micros } from '../report.mjs';
-import { compareOpening, JUDGED, openSubjects } from './opening.mjs';
+import { micros } from '../report.mjs';
+import { compareOpening, JUDGED, openSubjects, PEERS } from './opening.mjs';
 
 /** @import { MaybeInput } from '../inputs.mjs' */
+/** @import { Peer } from '../peers/subjects.mjs' */
 /** @import { Outcome } from '../processes.mjs' */
 /** @import { Report, Table, Verdict } from '../report.mjs' */
 /** @import { Context } from '../run.mjs' */
@@ -14,19 +15,35 @@ import { compareOpening, JUDGED, openSubjects } from './opening.mjs';
 export const name = 'open-many';
 
 const SIZES = [10, 100, 1_000, 10_000];
-/** libbpf is quadratic in maps and in sections: 10,000 of them would take seconds for one opening. */
-const PEER_LIMIT = 1_000;
 /** Longer samples than usual, so that each has its share of the garbage collection. */
 const SAMPLE_FACTOR = 5;
 /** The size that is judged, and by how much its cost per item may grow up to the next one. */
 const JUDGED_SIZE = 1_000;
 const AT_MOST_OF_LIBBPF = 0.2;
 const AT_MOST_GROWTH = 1.5;
+/** The exponent of the fitted power of the size. */
+const AT_MOST_EXPONENT = 1.1;
 
-/** @type {readonly { what: string, make: (size: number) => MaybeInput }[]} */
+/**
+ * What there may be much of. Peers that are quadratic in it are left out at the largest size, where one
+ * opening takes them seconds.
+ *
+ * @type {readonly { what: string, make: (size: number) => MaybeInput, atMost: number | null, quadratic: readonly Peer[] }[]}
+ */
 const FAMILIES = [
-  { what: 'maps', make: manyMaps },
-  { what: 'programs', make: (size) => manyPrograms(size, { oneSection: false }) },
+  { what: 'maps', make: manyMaps, atMost: AT_MOST_OF_LIBBPF, quadratic: ['libbpf'] },
+  {
+    what: 'programs',
+    make: (size) => manyPrograms(size, { oneSection: false }),
+    atMost: AT_MOST_OF_LIBBPF,
+    quadratic: ['libbpf'],
+  },
+  {
+    what: 'programs in one section',
+    make: (size) => manyPrograms(size, { oneSection: true }),
+    atMost: null,
+    quadratic: ['aya'],
+  },
 ];
 
 /**
@@ -39,15 +56,7 @@ export async function run(given) {
   /** @type {string[]} */
   const notes = [];
   const subjects = openSubjects(notes);
-  /** @type {Opening[]} */
-  const openings = [];
-  for (const { make } of FAMILIES) {
-    for (const size of SIZES) {
-      const atMost = size === JUDGED_SIZE ? AT_MOST_OF_LIBBPF : null;
-      add(openings, notes, make(size), atMost, size > PEER_LIMIT);
-    }
-  }
-  add(openings, notes, manyPrograms(JUDGED_SIZE, { oneSection: true }), null, false);
+  const openings = openingsOf(notes);
   if (openings.length === 0) {
     const fixtures = ['maps/many.bpf.o', 'programs/every-section.bpf.o'];
     notes.push(`${fixtures.join(' and ')} of the fixtures are opened instead; no target is judged`);
@@ -57,26 +66,39 @@ export async function run(given) {
   const report = await compareOpening('open-many', openings, subjects, context, notes);
   const growth = FAMILIES.map(({ what, make }) => growthOf(what, make, report.outcomes));
   return {
+    ...report,
     tables: [...report.tables, ...growth.map(({ table }) => table)],
     verdicts: [...report.verdicts, ...growth.flatMap(({ verdicts }) => verdicts)],
-    notes,
-    data: report.data,
+    notes: [...notes, ...FAMILIES.map(leftOut)],
   };
 }
 
+/** @param {(typeof FAMILIES)[number]} family */
+function leftOut({ what, quadratic }) {
+  const most = many(Math.max(...SIZES));
+  return `open-many: ${quadratic.join(', ')} would take seconds for ${most} ${what}, and is left out there`;
+}
+
 /**
- * @param {Opening[]} openings
- * @param {string[]} notes
- * @param {MaybeInput} input
- * @param {number | null} atMost
- * @param {boolean} alone
+ * @param {string[]} notes gets why an object cannot be opened
+ * @returns {Opening[]}
  */
-function add(openings, notes, input, atMost, alone) {
-  if (!('missing' in input)) {
-    openings.push({ input, atMost, alone });
-  } else if (!notes.includes(input.missing)) {
-    notes.push(input.missing);
+function openingsOf(notes) {
+  /** @type {Opening[]} */
+  const openings = [];
+  const most = Math.max(...SIZES);
+  for (const { make, atMost, quadratic } of FAMILIES) {
+    for (const size of SIZES) {
+      const input = make(size);
+      if (!('missing' in input)) {
+        const without = size === most ? quadratic : [];
+        openings.push({ input, atMost: size === JUDGED_SIZE ? atMost : null, without });
+      } else if (!notes.includes(input.missing)) {
+        notes.push(input.missing);
+      }
+    }
   }
+  return openings;
 }
 
 /**
@@ -87,8 +109,7 @@ function add(openings, notes, input, atMost, alone) {
  * @returns {{ table: Table, verdicts: Verdict[] }}
  */
 function growthOf(what, make, outcomes) {
-  const subjects = [JUDGED, 'libbpf'];
-  const series = subjects.map((subject) => ({
+  const series = [JUDGED, ...PEERS].map((subject) => ({
     subject,
     points: SIZES.flatMap((size) => {
       const input = make(size);
@@ -107,23 +128,45 @@ function growthOf(what, make, outcomes) {
       fittedExponent(points).toFixed(2),
       fittedExponent(points.slice(-2)).toFixed(2),
     ]);
-  const ours = series[0]?.points ?? [];
-  const [before, after] = ours.slice(-2);
-  /** @type {Verdict[]} */
-  const verdicts = [];
-  if (before !== undefined && after !== undefined) {
-    verdicts.push({
-      name: `open-many: cost per item, ${digits(after.size)} ${what} against ${digits(before.size)}`,
-      value: after.time / after.size / (before.time / before.size),
-      atMost: AT_MOST_GROWTH,
-      of: 'growth',
-    });
-  }
   const columns = [
     `µs per item`,
-    ...SIZES.map((size) => `${digits(size)} ${what}`),
+    ...SIZES.map((size) => `${many(size)} ${what}`),
     'exponent',
     'last two',
   ];
-  return { table: { title: `cost of one of many ${what}`, columns, rows }, verdicts };
+  return {
+    table: { title: `cost of one of many ${what}`, columns, rows },
+    verdicts: judgeGrowth(what, series[0]?.points ?? []),
+  };
+}
+
+/**
+ * @param {string} what
+ * @param {readonly { size: number, time: number }[]} points of growing size
+ * @returns {Verdict[]}
+ */
+function judgeGrowth(what, points) {
+  const [before, after] = points.slice(-2);
+  if (before === undefined || after === undefined) {
+    return [];
+  }
+  return [
+    {
+      name: `open-many: cost per item, ${many(after.size)} ${what} against ${many(before.size)}`,
+      value: after.time / after.size / (before.time / before.size),
+      atMost: AT_MOST_GROWTH,
+      of: 'growth',
+    },
+    {
+      name: `open-many: time by number of ${what}, ${many(points[0]?.size ?? 0)} to ${many(after.size)}`,
+      value: fittedExponent(points),
+      atMost: AT_MOST_EXPONENT,
+      of: 'exponent',
+    },
+  ];
+}
+
+/** @param {number} count */
+function many(count) {
+  return count.toLocaleString('en-US');
 }

@@ -1,6 +1,6 @@
-/** Opening one object, small or of everyday size: `ObjectFile.parse` against libbpf. */
+/** Opening one object: small, of everyday size, or with a lot of BTF. */
 
-import { fixture, realObject } from '../inputs.mjs';
+import { fixture, manyTypes, realObject } from '../inputs.mjs';
 import { compareOpening, openSubjects } from './opening.mjs';
 
 /** @import { Context } from '../run.mjs' */
@@ -8,21 +8,27 @@ import { compareOpening, openSubjects } from './opening.mjs';
 
 export const name = 'open';
 
+/** Structs in the object whose BTF is large. */
+const MANY_TYPES = 10_000;
+
 /**
  * @param {Context} context
  * @returns {Report | Promise<Report>}
  */
 export function run(context) {
+  /** @type {string[]} */
   const notes = [];
   const real = realObject();
   if ('missing' in real) {
     notes.push(`dwarf of the fixtures stands in for an everyday object: ${real.missing}`);
   }
+  const types = manyTypes(MANY_TYPES);
   const inputs = [
     fixture('plain/tiny.bpf.o', 'tiny'),
     fixture('demo.bpf.o', 'demo'),
     fixture('nested/hash-of-maps.bpf.o', 'maps of maps'),
     'missing' in real ? fixture('plain/dwarf.bpf.o', 'dwarf') : real,
+    ...('missing' in types ? [] : [types]),
   ];
   const opening = inputs.map((input) => ({ input, atMost: 1 }));
   return compareOpening('open', opening, openSubjects(notes), context, notes);

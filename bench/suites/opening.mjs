@@ -2,12 +2,13 @@
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { buildLibbpf } from '../peers/libbpf.mjs';
+import { peersOf } from '../peers/subjects.mjs';
 import { runPasses } from '../processes.mjs';
 import { compare } from '../report.mjs';
 import { ROOT } from '../toolchain.mjs';
 
 /** @import { Input } from '../inputs.mjs' */
+/** @import { Peer } from '../peers/subjects.mjs' */
 /** @import { Outcome, Subject } from '../processes.mjs' */
 /** @import { Comparison, Report } from '../report.mjs' */
 /** @import { Context } from '../run.mjs' */
@@ -17,40 +18,41 @@ import { ROOT } from '../toolchain.mjs';
  * @typedef {object} Opening
  * @property {Input} input
  * @property {number | null} atMost the target as a multiple of libbpf's time
- * @property {boolean} [alone] leave the peers out, which would take too long
+ * @property {readonly Peer[]} [without] peers that would take too long
  */
 
 /** The subject that targets are judged by: it reads all that libbpf computes. */
 export const JUDGED = 'skep read';
 
+/** @type {readonly Peer[]} */
+export const PEERS = ['libbpf', 'cilium', 'aya'];
+
+/** Of the time of cilium/ebpf, and of aya's parse. */
+const AT_MOST_OF_OTHERS = 1;
+
 /**
- * The commands that take an object's path as the last but one argument.
+ * The commands that open an object.
  * @param {string[]} notes gets the version of each peer, or why it cannot take part
- * @returns {(input: Input, alone: boolean) => Subject[]}
+ * @returns {(opening: Opening) => Subject[]}
  */
 export function openSubjects(notes) {
   const script = join(ROOT, 'bench/skep/open.mjs');
-  const libbpf = buildLibbpf('open');
-  notes.push('missing' in libbpf ? libbpf.missing : `libbpf is ${libbpf.version}`);
-  return (input, alone) => {
-    /** @type {Subject[]} */
-    const subjects = ['parse', 'read', 'relocations'].map((mode) => ({
+  const peer = peersOf('open', notes);
+  return ({ input, without = [] }) => [
+    ...['parse', 'read', 'relocations'].map((mode) => ({
       name: mode === 'relocations' ? '+ relocations' : `skep ${mode}`,
       command: [process.execPath, script],
       args: [input.path, mode],
-    }));
-    if ('path' in libbpf && !alone) {
-      subjects.push({ name: 'libbpf', command: [libbpf.path], args: [input.path] });
-    }
-    return subjects;
-  };
+    })),
+    ...PEERS.filter((name) => !without.includes(name)).flatMap((name) => peer(name, [input.path])),
+  ];
 }
 
 /**
  * Measures objects and compares.
  * @param {string} title
  * @param {readonly Opening[]} openings
- * @param {(input: Input, alone: boolean) => Subject[]} subjects
+ * @param {(opening: Opening) => Subject[]} subjects
  * @param {Context} context
  * @param {readonly string[]} notes
  * @returns {Promise<Report & { outcomes: Map<string, ReadonlyMap<string, Outcome>> }>}
@@ -60,24 +62,25 @@ export async function compareOpening(title, openings, subjects, context, notes) 
   const comparisons = [];
   /** @type {Map<string, ReadonlyMap<string, Outcome>>} */
   const outcomes = new Map();
-  for (const { input, atMost, alone = false } of openings) {
+  for (const opening of openings) {
+    const { input, atMost, without = [] } = opening;
     context.progress(`${title}: ${input.name}`);
-    const measured = await runPasses(subjects(input, alone), context.plan, context.passes);
+    const measured = await runPasses(subjects(opening), context.plan, context.passes);
     checkSameFacts(input.name, measured);
     outcomes.set(input.name, measured);
-    comparisons.push({
-      name: describe(input, measured),
-      outcomes: measured,
-      ours: JUDGED,
-      against: 'libbpf',
-      atMost,
-    });
+    const targets = PEERS.filter((peer) => !without.includes(peer)).map((against) => ({
+      against,
+      atMost: against === 'libbpf' ? atMost : AT_MOST_OF_OTHERS,
+    }));
+    const [first = { against: 'libbpf', atMost: null }, ...others] = targets;
+    const name = describe(input, measured);
+    comparisons.push({ name, outcomes: measured, ours: JUDGED, ...first, others });
   }
-  const { table, verdicts } = compare(title, comparisons);
+  const { table, verdicts, rows } = compare(title, comparisons);
   const data = Object.fromEntries(
     [...outcomes].map(([name, measured]) => [name, Object.fromEntries(measured)]),
   );
-  return { tables: [table], verdicts, notes: [...notes], data, outcomes };
+  return { tables: [table], verdicts, notes: [...notes], rows, data, outcomes };
 }
 
 /**

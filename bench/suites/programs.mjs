@@ -2,7 +2,7 @@
 
 import { join } from 'node:path';
 import { manyCoreReads, manyPrograms, manyRootTypes } from '../inputs.mjs';
-import { buildLibbpf } from '../peers/libbpf.mjs';
+import { peersOf } from '../peers/subjects.mjs';
 import { notMeasured, whyNoMaps } from '../privileges.mjs';
 import { ROOT } from '../toolchain.mjs';
 import { reportRows } from './rows.mjs';
@@ -16,6 +16,9 @@ export const name = 'programs';
 
 /** Of libbpf's time outside of bpf(2). */
 const AT_MOST_OUTSIDE = 0.5;
+
+const LITTLE_TO_DO =
+  'without CO-RE libbpf has a few µs of work for a program (row "outside"), and what V8 needs for as much is more; the kernel takes most of the whole';
 
 /**
  * What is loaded, and the targets. Where there is no CO-RE, libbpf takes 6 µs a program, of which it
@@ -48,11 +51,10 @@ export function run(context) {
   if (reason !== null) {
     return notMeasured(name, reason);
   }
-  const libbpf = buildLibbpf('programs');
   const notes = [
-    'programs: opening, loading and closing an object; "outside" is what is left of that without the time in bpf(2), most of which is the verifier\'s',
-    'missing' in libbpf ? libbpf.missing : `libbpf is ${libbpf.version}`,
+    'programs: opening, loading and closing an object; "outside" is what is left of that without the time in bpf(2), most of which is the verifier\'s; Go makes its system calls itself, where their time cannot be told, so cilium/ebpf has no row outside',
   ];
+  const peer = peersOf('programs', notes);
   /** @type {Row[]} */
   const rows = [];
   for (const { what, make, whole, outside } of LOADS) {
@@ -62,6 +64,7 @@ export function run(context) {
       continue;
     }
     for (const mode of ['whole', 'outside']) {
+      const atMost = mode === 'whole' ? whole : outside;
       rows.push({
         name: mode === 'whole' ? what : `${what}, outside`,
         subjects: [
@@ -70,11 +73,19 @@ export function run(context) {
             command: [process.execPath, join(ROOT, 'bench/skep/programs.mjs')],
             args: [object.path, mode],
           },
-          ...('missing' in libbpf
-            ? []
-            : [{ name: 'libbpf', command: [libbpf.path], args: [object.path, mode] }]),
+          ...peer('libbpf', [object.path, mode]),
+          ...(mode === 'whole' ? peer('cilium', [object.path]) : []),
+          ...peer('aya', [object.path, mode]),
         ],
-        wanted: { against: 'libbpf', atMost: mode === 'whole' ? whole : outside },
+        wanted: {
+          against: 'libbpf',
+          atMost,
+          ...(atMost === null ? { reason: LITTLE_TO_DO } : {}),
+          others: [
+            ...(mode === 'whole' ? [{ against: 'cilium', atMost: 1 }] : []),
+            { against: 'aya', atMost: 1 },
+          ],
+        },
         facts: ['programs'],
         plan: { sampleMs: 0 },
       });

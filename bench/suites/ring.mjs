@@ -1,7 +1,7 @@
 /** Ring buffers: what it takes to read a record that waits. */
 
 import { join } from 'node:path';
-import { buildLibbpf } from '../peers/libbpf.mjs';
+import { peersOf } from '../peers/subjects.mjs';
 import { notMeasured, whyNoBpfFileSystem, whyNoMaps, withBpfFileSystem } from '../privileges.mjs';
 import { findBpftool, ROOT } from '../toolchain.mjs';
 import { reportRows } from './rows.mjs';
@@ -14,11 +14,54 @@ export const name = 'ring';
 const RECORDS = '100000';
 const OBJECT = join(ROOT, 'fixtures/run/ring.bpf.o');
 
+/** Why reading takes longer than in C, Go or Rust; the suite `floors` measures each by itself. */
+const LOADS =
+  'a record is found by Atomics.load, and read through typed arrays that check each index (floors: finding a record)';
+const OBJECTS =
+  'each record becomes an object (floors: an object of a bigint and two numbers), where the peer reads one number';
+const COPIES =
+  'each record becomes a Uint8Array of its own (floors: a copy of 64 bytes), where C and Rust read in place';
+const TURNS = 'a loop that waits takes a promise for each record (floors: a turn of for await)';
+
+/**
+ * What is measured. `cilium` is the function of cilium/ebpf's reader that does as much: one record that is
+ * read into again and again, or a new one each time.
+ *
+ * @type {readonly { mode: string, what: string, atMostNs?: number, cilium: string, ahead: boolean, reason: string }[]}
+ */
 const READINGS = [
-  { mode: 'cursor', what: 'cursor, one field', atMostNs: 30 },
-  { mode: 'consume', what: 'consume(), three fields' },
-  { mode: 'await', what: 'for await, three fields', atMostNs: 300 },
-  { mode: 'await-bytes', what: 'for await, bytes', atMostNs: 300 },
+  {
+    mode: 'cursor',
+    what: 'cursor, one field',
+    atMostNs: 30,
+    cilium: 'read-into',
+    ahead: true,
+    reason: LOADS,
+  },
+  {
+    mode: 'consume',
+    what: 'consume(), three fields',
+    cilium: 'read-into',
+    ahead: false,
+    reason: OBJECTS,
+  },
+  { mode: 'consume-bytes', what: 'consume(), bytes', cilium: 'read', ahead: false, reason: COPIES },
+  {
+    mode: 'await',
+    what: 'for await, three fields',
+    atMostNs: 300,
+    cilium: 'read-into',
+    ahead: false,
+    reason: `${TURNS}; ${OBJECTS}`,
+  },
+  {
+    mode: 'await-bytes',
+    what: 'for await, bytes',
+    atMostNs: 300,
+    cilium: 'read',
+    ahead: false,
+    reason: `${TURNS}; ${COPIES}`,
+  },
 ];
 
 /**
@@ -26,30 +69,42 @@ const READINGS = [
  * @returns {Report | Promise<Report>}
  */
 export function run(context) {
+  const bpftool = findBpftool();
   const reason =
     whyNoMaps() ??
     whyNoBpfFileSystem() ??
-    (findBpftool() === null ? 'bpftool is missing (Debian: apt-get install bpftool)' : null);
-  if (reason !== null) {
-    return notMeasured(name, reason);
+    (bpftool === null ? 'bpftool is missing (Debian: apt-get install bpftool)' : null);
+  if (reason !== null || bpftool === null) {
+    return notMeasured(name, reason ?? '');
   }
-  const libbpf = buildLibbpf('ring');
+  const notes = [
+    'ring: 100,000 records of 64 bytes that wait in a ring of 16 MiB, and one field of each is read; libbpf calls back for each (ring_buffer__consume), cilium/ebpf is asked for each (Reader.ReadInto with one record; Reader.Read, which copies into new memory, beside what is bytes in skep), aya too (RingBuf::next)',
+  ];
+  const peer = peersOf('ring', notes);
   const command = withBpfFileSystem([process.execPath, join(ROOT, 'bench/skep/ring.mjs')]);
-  const rows = READINGS.map(({ mode, what, atMostNs }) => ({
+  const rows = READINGS.map(({ mode, what, atMostNs, cilium, ahead, reason: why }) => ({
     name: what,
     subjects: [
       { name: 'skep', command, args: [OBJECT, RECORDS, mode] },
-      ...('missing' in libbpf
-        ? []
-        : [{ name: 'libbpf', command: [libbpf.path], args: [OBJECT, RECORDS] }]),
+      ...peer('libbpf', [OBJECT, RECORDS]),
+      ...peer('cilium', [OBJECT, RECORDS, cilium]),
+      ...peer('aya', [OBJECT, RECORDS, bpftool]).map((aya) => ({
+        ...aya,
+        command: withBpfFileSystem(aya.command),
+      })),
     ],
-    wanted: { against: 'libbpf', atMost: null, ...(atMostNs === undefined ? {} : { atMostNs }) },
+    wanted: {
+      against: 'libbpf',
+      atMost: null,
+      reason: why,
+      others: [
+        { against: 'cilium', atMost: ahead ? 1 : null, reason: why },
+        { against: 'aya', atMost: null, reason: why },
+      ],
+      ...(atMostNs === undefined ? {} : { atMostNs }),
+    },
     // What was produced is read once: each sample is one operation.
     plan: { sampleMs: 0 },
   }));
-  const notes = [
-    'ring: 100,000 records of 64 bytes that wait in a ring of 16 MiB; libbpf calls back for each (ring_buffer__consume), and reads one field',
-    'missing' in libbpf ? libbpf.missing : `libbpf is ${libbpf.version}`,
-  ];
   return reportRows(name, rows, context, notes, 'ns');
 }

@@ -12,7 +12,7 @@ import { compare } from '../report.mjs';
  * @typedef {object} Row One operation.
  * @property {string} name
  * @property {readonly Subject[]} subjects skep's first
- * @property {Omit<Comparison, 'name' | 'outcomes' | 'ours'>} wanted the targets
+ * @property {Omit<Comparison, 'name' | 'outcomes' | 'ours'>} wanted what to compare with, and the targets
  * @property {Partial<Plan>} [plan] what differs from the usual one
  * @property {number} [passes] for each of the usual ones
  * @property {readonly string[]} [facts] what subjects must agree on
@@ -41,11 +41,11 @@ export async function reportRows(title, rows, context, notes, unit) {
     checkSameFacts(`${title}: ${name}`, outcomes, facts);
     comparisons.push({ name, outcomes, ours: subjects[0]?.name ?? '', ...wanted });
   }
-  const { table, verdicts } = compare(title, comparisons, unit);
+  const { table, verdicts, rows: compared } = compare(title, comparisons, unit);
   const data = Object.fromEntries(
     comparisons.map(({ name, outcomes }) => [name, Object.fromEntries(outcomes)]),
   );
-  return { tables: [table], verdicts, notes, data };
+  return { tables: [table], verdicts, notes, rows: compared, data };
 }
 
 /**

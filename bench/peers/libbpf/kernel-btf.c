@@ -1,13 +1,11 @@
 /*
  * The kernel's own BTF: loading it, and looking names up in it.
  *
- * usage: kernel-btf SAMPLES SAMPLE_MS WARM_UP_MS open|find|held NAMES
+ * usage: kernel-btf SAMPLES SAMPLE_MS WARM_UP_MS open|find NAMES
  *
  * NAMES is a file with lines of a kind and a name. `open` loads and frees; `find` looks all names up
- * in between; `held` measures nothing but the heap that is in use after loading, and after looking
- * all names up too.
+ * in between.
  */
-#include <malloc.h>
 #include <bpf/btf.h>
 #include "measure.h"
 
@@ -95,24 +93,13 @@ static long open_and_find(void)
 	return sum;
 }
 
-static size_t heap_bytes(void)
-{
-	struct mallinfo2 info = mallinfo2();
-
-	return info.uordblks + info.hblkhd;
-}
-
 static void print_facts(void)
 {
-	size_t before = heap_bytes(), opened, found;
 	struct btf *btf = load();
 
-	opened = heap_bytes();
 	find_all(btf);
-	found = heap_bytes();
-	printf("{ \"facts\": { \"version\": \"%s\", \"types\": %u, \"openedHeapBytes\": %zu, "
-	       "\"foundHeapBytes\": %zu, \"ids\": [",
-	       libbpf_version_string(), btf__type_cnt(btf), opened - before, found - before);
+	printf("{ \"facts\": { \"version\": \"%s\", \"types\": %u, \"ids\": [",
+	       libbpf_version_string(), btf__type_cnt(btf));
 	for (int index = 0; index < wanted_count; index++)
 		printf("%s%d", index ? ", " : "", wanted[index].id);
 	printf("] }");
@@ -122,18 +109,18 @@ static void print_facts(void)
 int main(int argc, char **argv)
 {
 	struct plan plan = read_plan(argc, argv);
-	struct measurement measurement = { 0 };
+	struct measurement measurement;
 
 	if (argc != 6)
-		fail("reading open|find|held NAMES");
+		fail("reading open|find NAMES");
 	libbpf_set_print(silence);
 	read_names(argv[5]);
 	if (!strcmp(argv[4], "open"))
 		measurement = measure(open_btf, plan);
 	else if (!strcmp(argv[4], "find"))
 		measurement = measure(open_and_find, plan);
-	else if (strcmp(argv[4], "held"))
-		fail("reading open|find|held");
+	else
+		fail("reading open|find");
 	print_facts();
 	print_measurement(measurement);
 	return 0;

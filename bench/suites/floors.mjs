@@ -1,0 +1,48 @@
+/** What JavaScript takes for single things, whatever is built on it: the reasons that other suites give. */
+
+import { join } from 'node:path';
+import { runPasses } from '../processes.mjs';
+import { digits, withRange } from '../report.mjs';
+import { ROOT } from '../toolchain.mjs';
+
+/** @import { Outcome } from '../processes.mjs' */
+/** @import { Report } from '../report.mjs' */
+/** @import { Context } from '../run.mjs' */
+
+export const name = 'floors';
+
+const FLOORS = [
+  { mode: 'headers', what: 'finding a record in memory (Atomics.load), one number of it' },
+  { mode: 'copy', what: 'a copy of 64 bytes as a Uint8Array' },
+  { mode: 'object', what: 'an object of a bigint and two numbers' },
+  { mode: 'loop', what: 'a turn of for await over values that are there' },
+  { mode: 'call', what: 'a call of a native function that makes no system call' },
+  { mode: 'bigint', what: 'an element of a BigUint64Array, kept' },
+  { mode: 'checked', what: 'a random element of a Uint32Array' },
+];
+
+/**
+ * @param {Context} context
+ * @returns {Promise<Report>}
+ */
+export async function run(context) {
+  const script = join(ROOT, 'bench/skep/floors.mjs');
+  /** @type {Record<string, Outcome>} */
+  const data = {};
+  for (const { mode, what } of FLOORS) {
+    context.progress(`floors: ${what}`);
+    const subject = { name: mode, command: [process.execPath, script], args: [mode] };
+    const outcome = (await runPasses([subject], context.plan, context.passes)).get(mode);
+    if (outcome !== undefined) data[mode] = outcome;
+  }
+  const rows = FLOORS.map(({ mode, what }) => {
+    const outcome = data[mode];
+    return [what, withRange(outcome?.warm, 'ns'), digits(outcome?.cold.median ?? Number.NaN)];
+  });
+  return {
+    tables: [{ title: 'floors', columns: ['ns', 'median (range)', 'cold'], rows }],
+    verdicts: [],
+    notes: ['floors: of V8 and Node.js, without skep; C, Go and Rust have none of them'],
+    data,
+  };
+}
