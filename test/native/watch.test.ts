@@ -182,6 +182,7 @@ describeShim('a watcher', () => {
       });
       writeSync(fifo, 'x');
       writeSync(second, 'x');
+      while (calls.length === 0) await delay(1);
       await delay(2);
       expect(calls).toHaveLength(1);
     }
