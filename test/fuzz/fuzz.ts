@@ -1,0 +1,129 @@
+/** The loop of the thread that fuzzes, and what it tells the main thread. */
+
+import { getHeapStatistics } from 'node:v8';
+import type { MessagePort } from 'node:worker_threads';
+import { minimise, Search } from './engine.ts';
+import type { Finding, Outcome } from './judge.ts';
+import { type Order, type Progress, type Report, STATE, STATE_WORDS } from './order.ts';
+import { Random } from './random.ts';
+import type { Recipe } from './recipe.ts';
+
+const PROGRESS_MILLISECONDS = 1000;
+/** Memory that an input may take: so much for any, and more for each of its bytes. */
+const HEAP_BYTES = 64 << 20;
+const HEAP_BYTES_PER_BYTE = 2048;
+
+/** Fuzzes until it is told to end; a corpus to be replayed is only run. */
+export function fuzz(order: Order, port: MessagePort): void {
+  const state = new Int32Array(order.shared, 0, STATE_WORDS);
+  const loop = new Loop(order, port, state);
+  for (const recipe of order.corpus) {
+    loop.step(recipe);
+  }
+  if (!order.isReplay) {
+    loop.begin();
+    while (Atomics.load(state, STATE.end) === 0) {
+      loop.step(loop.search.next());
+    }
+  }
+  loop.end(order.isSaving);
+}
+
+class Loop {
+  readonly search: Search;
+  readonly #port: MessagePort;
+  readonly #state: Int32Array;
+  readonly #text: Uint8Array;
+  readonly #targets: readonly string[];
+  readonly #found = new Set<string>();
+  readonly #refused = new Map<string, number>();
+  #slowest = { milliseconds: 0, bytes: 0 };
+  #mostHeapBytes = 0;
+  #told = performance.now();
+
+  constructor({ seed, targets, shared }: Order, port: MessagePort, state: Int32Array) {
+    this.search = new Search(new Random(seed), targets);
+    this.#port = port;
+    this.#state = state;
+    this.#text = new Uint8Array(shared, STATE_WORDS * 4);
+    this.#targets = targets;
+  }
+
+  /** Runs every base as it is. */
+  begin(): void {
+    for (const target of this.#targets) {
+      for (const recipe of this.search.bases(target)) {
+        this.step(recipe);
+      }
+    }
+  }
+
+  /** Runs one input. */
+  step(recipe: Recipe): void {
+    this.#announce(recipe);
+    const before = getHeapStatistics();
+    const outcome = this.search.run(recipe);
+    const after = getHeapStatistics();
+    const heapBytes =
+      after.used_heap_size + after.external_memory - before.used_heap_size - before.external_memory;
+    this.#note(outcome, heapBytes);
+    const finding = outcome.finding ?? tooLarge(outcome, heapBytes);
+    if (finding !== null && !this.#found.has(finding.signature)) {
+      this.#found.add(finding.signature);
+      const isHeap = outcome.finding === null;
+      Atomics.store(this.#state, STATE.known, 1);
+      const least = isHeap ? recipe : minimise(recipe, finding);
+      Atomics.store(this.#state, STATE.known, 0);
+      this.#port.postMessage({ kind: 'finding', finding, recipe: least } satisfies Report);
+    }
+    if (performance.now() - this.#told > PROGRESS_MILLISECONDS) {
+      this.#told = performance.now();
+      this.#port.postMessage({ kind: 'progress', ...this.#progress() } satisfies Report);
+    }
+  }
+
+  /** Tells that this is the end, and the corpus, made small, if it is to be kept. */
+  end(isSaving: boolean): void {
+    Atomics.store(this.#state, STATE.known, 1);
+    const progress = this.#progress();
+    const corpus = isSaving ? this.search.distil() : [];
+    this.#port.postMessage({ kind: 'end', ...progress, corpus } satisfies Report);
+  }
+
+  #announce(recipe: Recipe): void {
+    const { written } = new TextEncoder().encodeInto(JSON.stringify(recipe), this.#text);
+    Atomics.store(this.#state, STATE.length, written);
+    Atomics.add(this.#state, STATE.inputs, 1);
+  }
+
+  #note({ code, milliseconds, bytes }: Outcome, heapBytes: number): void {
+    if (code !== null) {
+      this.#refused.set(code, (this.#refused.get(code) ?? 0) + 1);
+    }
+    if (milliseconds > this.#slowest.milliseconds) {
+      this.#slowest = { milliseconds, bytes };
+    }
+    this.#mostHeapBytes = Math.max(this.#mostHeapBytes, heapBytes);
+  }
+
+  #progress(): Progress {
+    const blocks = (globalThis as { skepCounts?: Uint32Array }).skepCounts?.length ?? 0;
+    const reached = Array.from({ length: blocks }, (_, block) => block);
+    return {
+      inputs: this.search.inputs,
+      kept: this.search.corpus.length,
+      reached: Uint32Array.from(reached.filter((block) => this.search.isReached(block))),
+      refused: Object.fromEntries(this.#refused),
+      slowest: this.#slowest,
+      mostHeapBytes: this.#mostHeapBytes,
+    };
+  }
+}
+
+/** Whether an input took more memory than one of its size may. */
+function tooLarge({ bytes }: Outcome, heapBytes: number): Finding | null {
+  const limit = HEAP_BYTES + bytes * HEAP_BYTES_PER_BYTE;
+  return heapBytes <= limit
+    ? null
+    : { signature: 'memory', message: `${heapBytes} bytes of memory for ${bytes} bytes` };
+}
