@@ -86,8 +86,15 @@ function setCells(
       const styled = text === '' ? '' : style(text);
       return columns[at]!.kind === 'number' ? room + styled : styled + room;
     });
-    return texts.join(' '.repeat(GAP)).replaceAll(NO_BREAK_SPACE, ' ').replace(/ +$/, '');
+    return withoutPadding(texts.join(' '.repeat(GAP)).replaceAll(NO_BREAK_SPACE, ' '));
   });
+}
+
+/** The regular expression for it takes the square of the length where spaces are in the middle. */
+function withoutPadding(line: string): string {
+  let end = line.length;
+  while (line[end - 1] === ' ') end -= 1;
+  return line.slice(0, end);
 }
 
 function isCells(row: Row): row is readonly string[] {
@@ -176,11 +183,12 @@ function breakWord(word: string, width: number): string[] {
       line = '';
     }
     line += piece;
-    while (lengthOf(line) > width) {
-      const characters = [...line];
-      lines.push(characters.slice(0, width).join(''));
-      line = characters.slice(width).join('');
+    const characters = [...line];
+    let at = 0;
+    for (; characters.length - at > width; at += width) {
+      lines.push(characters.slice(at, at + width).join(''));
     }
+    line = characters.slice(at).join('');
   }
   return [...lines, line];
 }

@@ -32,6 +32,8 @@ const OTHER: Readonly<Record<string, string>> = {
   'BPF_MAP_CREATE E2BIG': 'too many entries for one map, or a field this kernel does not know',
   'BPF_MAP_CREATE ENOMEM':
     'too little memory for that many entries, or the cgroup of this process may have no more (memory.max)',
+  'BPF_MAP_CREATE ENOTSUPP':
+    'maps of this type cannot be inner maps; before Linux 6.2, neither can maps whose values have a lock',
   'BPF_MAP_CREATE EINVAL':
     'the kernel does not know the type, or sizes, entries or flags are not what the type wants',
   'BPF_MAP_UPDATE_ELEM E2BIG': 'the map is full, or the index is not below max entries',
