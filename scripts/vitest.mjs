@@ -4,9 +4,9 @@
  */
 
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /** The checkout. */
@@ -19,7 +19,7 @@ export const root = fileURLToPath(new URL('..', import.meta.url));
  * @property {number} status of the process; not 0 for failures of any kind
  * @property {number} passed
  * @property {number} failed
- * @property {string[]} skipped full names
+ * @property {string[]} skipped full names, with the reasons that tests gave
  */
 
 /**
@@ -65,9 +65,15 @@ function mayMount() {
  *
  * @param {string} node the executable of Node.js
  * @param {string[]} args further arguments of vitest
+ * @param {string} [keptReport] a file for the report of vitest's JSON reporter, with its exit status as `status`
  * @returns {Totals}
  */
-export function runTests(node, args) {
+export function runTests(node, args, keptReport) {
+  if (keptReport !== undefined) {
+    // A place that cannot be written is found before the tests run; what is there is not taken for theirs.
+    mkdirSync(dirname(resolve(keptReport)), { recursive: true });
+    writeFileSync(keptReport, '');
+  }
   const output = mkdtempSync(join(tmpdir(), 'skep-test-'));
   const report = join(output, 'report.json');
   const vitest = [
@@ -78,11 +84,17 @@ export function runTests(node, args) {
     `--outputFile.json=${report}`,
     ...args,
   ];
-  const inside = 'mount -t bpf bpf /sys/fs/bpf && exec "$@"';
+  // securityfs, where it can be mounted, tells how the kernel is locked down: tests know why it refuses.
+  const security = 'mount -t securityfs securityfs /sys/kernel/security 2>/dev/null';
+  const inside = `mount -t bpf bpf /sys/fs/bpf && { ${security} || true; } && exec "$@"`;
   const status = mayMount()
     ? run('unshare', ['--mount', 'sh', '-c', inside, 'sh', node, ...vitest])
     : run(node, vitest);
   try {
+    if (keptReport !== undefined && existsSync(report)) {
+      const content = JSON.parse(readFileSync(report, 'utf8'));
+      writeFileSync(keptReport, JSON.stringify({ ...content, status }));
+    }
     return read(report, status);
   } finally {
     rmSync(output, { recursive: true, force: true });
@@ -100,7 +112,7 @@ function read(report, status) {
   }
   /**
    * @type {{ numPassedTests: number, numFailedTests: number, testResults:
-   *   { assertionResults: { status: string, fullName: string }[] }[] }}
+   *   { assertionResults: { status: string, fullName: string, meta?: { skipped?: string } }[] }[] }}
    */
   const { numPassedTests, numFailedTests, testResults } = JSON.parse(readFileSync(report, 'utf8'));
   const tests = testResults.flatMap(({ assertionResults }) => assertionResults);
@@ -109,7 +121,9 @@ function read(report, status) {
     status: status === 0 && numFailedTests > 0 ? 1 : status,
     passed: numPassedTests,
     failed: numFailedTests,
-    skipped: skipped.map(({ fullName }) => fullName),
+    skipped: skipped.map(({ fullName, meta }) =>
+      meta?.skipped === undefined ? fullName : `${fullName} (${meta.skipped})`,
+    ),
   };
 }
 

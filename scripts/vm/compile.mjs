@@ -17,6 +17,8 @@ export default {
   test: {
     reporters: [new GuestReporter(), ['json', { outputFile: '/tmp/report.json' }]],
     include: ['test/**/*.test.js'],
+    // Fails tests that leave descriptors or mapped memory behind, as on the host.
+    setupFiles: ['test/support/leak-check.js'],
     pool: 'forks',
     // Starting a process takes seconds; all files share one, as none leaves anything behind.
     isolate: false,

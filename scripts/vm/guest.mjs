@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { addModules, addPackage, addPrograms, addSystem } from './contents.mjs';
 import { Initramfs } from './cpio.mjs';
+import { sentReport } from './report.mjs';
 
 /** @typedef {import('./kernels.mjs').GuestKernel} GuestKernel */
 
@@ -26,14 +27,12 @@ import { Initramfs } from './cpio.mjs';
  * How a run ended: with a report, or with the reason why there is none.
  *
  * @typedef {object} GuestEnd
- * @property {any} report of vitest, as its JSON reporter writes it; null if there is none
+ * @property {any} report of vitest, as its JSON reporter writes it, with its `status`; null if there is none
  * @property {string | null} problem
  * @property {number} seconds
  * @property {string} console all that the guest said
  */
 
-/** What ends the last line of a whole report. */
-const END = '\nend of report\n';
 /** What the kernel says when it gives up; QEMU then ends by itself. */
 const PANIC = /Kernel panic - not syncing: (.*)/;
 
@@ -76,7 +75,7 @@ function writeInitramfs(kernel, options) {
 function testCommand(args) {
   const quoted = args.map((arg) => `'${arg.replaceAll("'", `'\\''`)}'`).join(' ');
   return [
-    'export SKEP_REQUIRE_KERNEL=1 SKEP_ONLY_LINUX=1 NO_COLOR=1',
+    'export SKEP_REQUIRE_KERNEL=1 SKEP_REQUIRE_HOOKS=1 SKEP_ONLY_LINUX=1 NO_COLOR=1',
     `exec node --max-lazy node_modules/vitest/vitest.mjs run ${quoted}`,
     '',
   ].join('\n');
@@ -117,15 +116,14 @@ export async function runGuest(kernel, options) {
   );
   const seconds = (performance.now() - start) / 1000;
   const sent = existsSync(reportFile) ? readFileSync(reportFile, 'utf8') : '';
-  const whole = sent.endsWith(END);
-  const report = whole ? JSON.parse(sent.slice(0, -END.length)) : null;
+  const report = sentReport(sent);
   const [, panic] = PANIC.exec(text) ?? [];
   let problem = null;
   if (panic !== undefined) {
     problem = `the kernel panicked: ${panic.trim()}`;
   } else if (timedOut) {
     problem = `the guest was stopped after ${options.timeoutSeconds} seconds`;
-  } else if (!whole) {
+  } else if (report === null) {
     problem = `the guest ended without a whole report (QEMU's status: ${status})`;
   }
   return { report, problem, seconds, console: text };

@@ -29,12 +29,18 @@ done
 cut -d ' ' -f 1 /proc/uptime | sed 's/^/booted at /'
 
 cd /skep || exit 1
-sh /run/tests 2>&1 | cat
-echo "tests ended with status $? at $(cut -d ' ' -f 1 /proc/uptime)"
+# The status is that of vitest, not of what shows its words: reports do not have errors outside of tests.
+{ sh /run/tests 2>&1; echo $? > /run/status; } | cat
+echo "tests ended with status $(cat /run/status) at $(cut -d ' ' -f 1 /proc/uptime)"
 
 # Raw: the terminal would change ends of lines. The last line tells a whole report from a part of one.
 stty -F /dev/ttyS1 raw -echo
-[ -f /tmp/report.json ] && { cat /tmp/report.json; echo; echo end of report; } > /dev/ttyS1
+[ -f /tmp/report.json ] && {
+  cat /tmp/report.json
+  echo
+  echo "status $(cat /run/status)"
+  echo end of report
+} > /dev/ttyS1
 echo "report sent at $(cut -d ' ' -f 1 /proc/uptime)"
 sync
 poweroff -f

@@ -3,6 +3,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { byAge, UsageError } from './arguments.mjs';
 
 /**
  * A kernel to boot.
@@ -41,9 +42,9 @@ function newestRelease(version) {
   const releases = names
     .filter((name) => name.endsWith(end))
     .map((name) => name.slice('linux-image-'.length));
-  const newest = releases.sort((a, b) => a.localeCompare(b, 'en', { numeric: true })).at(-1);
+  const newest = releases.sort(byAge).at(-1);
   if (newest === undefined) {
-    throw new Error(
+    throw new UsageError(
       `no package linux-image-${version}.*${end} is known to apt; apt-get update, or another version`,
     );
   }
@@ -56,11 +57,9 @@ function newestRelease(version) {
  * @param {string} version
  * @param {string} cache a directory, which is made if it is missing
  * @returns {GuestKernel}
+ * @throws {UsageError} apt knows no kernel of that version
  */
 export function fetchKernel(version, cache) {
-  if (!/^\d+\.\d+$/.test(version)) {
-    throw new Error(`"${version}" is no version of Linux: two numbers such as 6.1 are expected`);
-  }
   const release = newestRelease(version);
   const place = join(cache, release);
   if (!existsSync(place)) {

@@ -5,16 +5,24 @@
  * Usage: npm run test:vm -- [options] VERSION... [-- FILE.test.ts... or options of vitest]
  */
 
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { release, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { byAge, readArguments, UsageError } from './arguments.mjs';
 import { compileTests, sourcePlaces } from './compile.mjs';
 import { runGuest } from './guest.mjs';
 import { fetchKernel } from './kernels.mjs';
 import { missingPackages } from './needs.mjs';
-import { lostTests, printRun, printSummary, resultsOf, totalsOf } from './report.mjs';
+import {
+  hostRun,
+  lostTests,
+  printRun,
+  reportProblem,
+  resultsOf,
+  summaryLines,
+  totalsOf,
+} from './report.mjs';
 import { testFiles } from './tests.mjs';
 
 /** @typedef {import('./report.mjs').Run} Run */
@@ -27,8 +35,8 @@ Runs the tests on the kernel under each of these kernels of Debian, in a machine
 
   --cache DIR          where kernels are kept (default: node_modules/.cache/skep-vm)
   --output DIR         where reports and what the guests said are kept (default: nowhere)
-  --host-report FILE   the report of a run on this kernel, as vitest's JSON reporter writes it: a test
-                       that passed under an older kernel must have been run in it
+  --host-report FILE   the report of a run on this kernel, kept by SKEP_REPORT=FILE npm test: a test that
+                       passed under an older kernel must have been run in it
   --memory MIB         of each guest (default: 1400)
   --cpus N             of each guest (default: 2)
   --timeout SECONDS    after which a guest is taken to hang (default: 1800)
@@ -40,49 +48,18 @@ const TAIL_LINES = 40;
 
 const root = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
 
-/** Ends with words for the user; status 2 is for wrong usage, 1 for what is missing here. */
-function fail(/** @type {string} */ message, status = 1) {
-  console.error(message);
-  process.exit(status);
-}
-
-function readArguments() {
-  const dashes = process.argv.indexOf('--', 2);
-  const own = process.argv.slice(2, dashes === -1 ? undefined : dashes);
-  try {
-    const { values, positionals } = parseArgs({
-      args: own,
-      allowPositionals: true,
-      options: {
-        cache: { type: 'string', default: join(root, 'node_modules/.cache/skep-vm') },
-        output: { type: 'string' },
-        'host-report': { type: 'string' },
-        memory: { type: 'string', default: '1400' },
-        cpus: { type: 'string', default: '2' },
-        timeout: { type: 'string', default: '1800' },
-        verbose: { type: 'boolean', default: false },
-        help: { type: 'boolean', default: false },
-      },
-    });
-    return {
-      values,
-      versions: positionals,
-      forVitest: dashes === -1 ? [] : process.argv.slice(dashes + 1),
-    };
-  } catch (error) {
-    fail(`${error instanceof Error ? error.message : error}\n\n${HELP}`, 2);
-    throw error;
-  }
-}
+const CACHE = join(root, 'node_modules/.cache/skep-vm');
 
 /**
- * Sorts versions, and releases, from the oldest to the newest.
+ * Ends with words for the user; status 2 is for wrong usage, 1 for what is missing here.
  *
- * @param {string} one
- * @param {string} other
+ * @param {string} message
+ * @param {number} [status]
+ * @returns {never}
  */
-function byAge(one, other) {
-  return one.localeCompare(other, 'en', { numeric: true });
+function fail(message, status = 1) {
+  console.error(message);
+  process.exit(status);
 }
 
 /**
@@ -99,8 +76,9 @@ async function runOn(kernel, options) {
     writeFileSync(join(options.directory, `${kernel.release}.json`), JSON.stringify(end.report));
   }
   const results = end.report === null ? [] : resultsOf(end.report);
-  const run = { kernel: kernel.release, results, problem: end.problem, seconds: end.seconds };
-  if (end.problem !== null) {
+  const problem = end.problem ?? reportProblem(end.report);
+  const run = { kernel: kernel.release, results, problem, seconds: end.seconds };
+  if (problem !== null) {
     console.log(
       `what the guest said last:\n${end.console.split('\n').slice(-TAIL_LINES).join('\n')}`,
     );
@@ -109,47 +87,61 @@ async function runOn(kernel, options) {
   return run;
 }
 
+/** The arguments, and what is missing here: words for the user instead of a run. */
+function prepare() {
+  try {
+    const args = readArguments(process.argv.slice(2));
+    const missing = args.help ? null : missingPackages();
+    if (missing !== null) {
+      fail(missing);
+    }
+    return args;
+  } catch (error) {
+    if (error instanceof UsageError) {
+      fail(`${error.message}\n\n${HELP}`, 2);
+    }
+    throw error;
+  }
+}
+
 /**
- * The run on this host that somebody else has made.
+ * Kernels, all fetched before the first is run.
  *
- * @param {string} file
- * @returns {Run}
+ * @param {string[]} versions
+ * @param {string} cache
  */
-function hostRun(file) {
-  const results = resultsOf(JSON.parse(readFileSync(file, 'utf8')));
-  return { kernel: `${release()} (this host)`, results, problem: null, seconds: 0 };
+function fetchKernels(versions, cache) {
+  try {
+    return versions.map((version) => fetchKernel(version, cache));
+  } catch (error) {
+    return fail(
+      error instanceof Error ? error.message : String(error),
+      error instanceof UsageError ? 2 : 1,
+    );
+  }
 }
 
 async function main() {
-  const { values, versions, forVitest } = readArguments();
-  if (values.help) {
+  const args = prepare();
+  if (args.help) {
     console.log(HELP);
     return 0;
   }
-  if (versions.length === 0) {
-    fail(`which kernels? two numbers each are expected\n\n${HELP}`, 2);
-  }
-  const missing = missingPackages();
-  if (missing !== null) {
-    fail(missing);
-  }
+  const kernels = fetchKernels(args.versions, resolve(args.cache ?? CACHE));
   const scratch = mkdtempSync(join(tmpdir(), 'skep-vm-'));
   // Also when it is interrupted; QEMU ends then, too.
   process.once('exit', () => rmSync(scratch, { recursive: true, force: true }));
   for (const signal of ['SIGINT', 'SIGTERM']) {
     process.once(signal, () => process.exit(1));
   }
-  const directory = values.output === undefined ? scratch : resolve(values.output);
+  const directory = args.output === undefined ? scratch : resolve(args.output);
   mkdirSync(directory, { recursive: true });
   const compiled = join(scratch, 'compiled');
   mkdirSync(compiled);
   compileTests(root, compiled);
+  const { memoryMiB, cpus, timeoutSeconds, verbose, forVitest } = args;
   const options = {
-    ...{ root, compiled, directory, scratch },
-    memoryMiB: Number(values.memory),
-    cpus: Number(values.cpus),
-    timeoutSeconds: Number(values.timeout),
-    verbose: values.verbose,
+    ...{ root, compiled, directory, scratch, memoryMiB, cpus, timeoutSeconds, verbose },
     arguments:
       forVitest.length > 0
         ? forVitest.map((argument) => argument.replace(/\.test\.ts$/, '.test.js'))
@@ -157,14 +149,14 @@ async function main() {
   };
   /** @type {Run[]} */
   const runs = [];
-  const kernels = versions
-    .sort(byAge)
-    .map((version) => fetchKernel(version, resolve(values.cache)));
   for (const kernel of kernels) {
     runs.push(await runOn(kernel, options));
   }
-  if (values['host-report'] !== undefined) {
-    runs.push(hostRun(values['host-report']));
+  if (args.hostReport !== null) {
+    const run = hostRun(release(), args.hostReport);
+    console.log(`\n== Linux ${run.kernel}, from its report`);
+    printRun(run, (text) => text);
+    runs.push(run);
     runs.sort((one, other) => byAge(one.kernel, other.kernel));
   }
   return conclude(runs);
@@ -178,10 +170,10 @@ async function main() {
 function conclude(runs) {
   const lost = lostTests(runs);
   console.log('');
-  lost.forEach((line) => {
-    console.log(`LOST ${line}`);
+  lost.forEach(({ text }) => {
+    console.log(`LOST ${text}`);
   });
-  printSummary(runs);
+  console.log(summaryLines(runs, lost).join('\n'));
   const isBad = runs.some((run) => run.problem !== null || totalsOf(run).failed > 0);
   return isBad || lost.length > 0 ? 1 : 0;
 }

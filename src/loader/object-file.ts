@@ -1,6 +1,6 @@
 /** Objects from files: what the pure layer cannot do. */
 
-import { readFileSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readFileSync, type Stats } from 'node:fs';
 import { SkepError } from '../errors.ts';
 import { type ParseOptions, ObjectFile as PureObjectFile } from '../obj/object.ts';
 
@@ -17,19 +17,53 @@ export class ObjectFile extends PureObjectFile {
   }
 
   /**
-   * Reads an object from a file.
+   * Reads an object from a regular file, or from a pipe that this process was given (`/dev/stdin`,
+   * `/dev/fd/3`). A named pipe, a device or a directory is refused: reading it might never end.
    *
-   * @throws SkepError `ERR_SKEP_FILE` if the file cannot be read
+   * @throws SkepError `ERR_SKEP_FILE` if the file cannot be read, or is none of these
    * @throws ObjectError, MapDefinitionError as {@link ObjectFile.parse} does
    */
   static open(path: string): ObjectFile {
-    let bytes: Uint8Array;
-    try {
-      bytes = readFileSync(path);
-    } catch (cause) {
-      const reason = cause instanceof Error ? cause.message : String(cause);
-      throw new SkepError('ERR_SKEP_FILE', `${path} cannot be read: ${reason}`, { cause });
-    }
-    return new ObjectFile(bytes, { file: path });
+    return new ObjectFile(readObject(path), { file: path });
   }
+}
+
+/** What a file is that is none to read an object from; the first that holds. */
+const KINDS: readonly (readonly [kind: string, is: (stats: Stats) => boolean])[] = [
+  ['a directory', (stats) => stats.isDirectory()],
+  ['a character device', (stats) => stats.isCharacterDevice()],
+  ['a block device', (stats) => stats.isBlockDevice()],
+  ['a named pipe', (stats) => stats.isFIFO()],
+  ['a socket', (stats) => stats.isSocket()],
+];
+
+/** Paths of descriptors: what is behind them is open already, so that it has a writer, or had one. */
+const DESCRIPTOR = /^\/(dev\/(stdin|fd\/\d+)|proc\/(self|\d+)\/fd\/\d+)$/;
+
+function readObject(path: string): Uint8Array {
+  let stats: Stats;
+  try {
+    // Without waiting for the other end of a named pipe; regular files do not know the flag.
+    const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    try {
+      stats = fstatSync(fd);
+      if (stats.isFile()) {
+        return readFileSync(fd);
+      }
+    } finally {
+      closeSync(fd);
+    }
+    if (stats.isFIFO() && DESCRIPTOR.test(path)) {
+      // Opened again to wait for what is written.
+      return readFileSync(path);
+    }
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new SkepError('ERR_SKEP_FILE', `${path} cannot be read: ${reason}`, { cause });
+  }
+  const kind = KINDS.find(([, is]) => is(stats))?.[0] ?? 'no regular file';
+  throw new SkepError(
+    'ERR_SKEP_FILE',
+    `${path} cannot be read: it is ${kind}; an object is a regular file`,
+  );
 }

@@ -19,6 +19,9 @@ import { byOffset } from './symbols.ts';
 /** `linkage` of a variable that other objects cannot see. */
 const LINKAGE_STATIC = 0;
 
+/** A section is one value of an array map, and `value_size` of `union bpf_attr` is a `__u32`. */
+const MOST_BYTES = 0xffff_ffff;
+
 /** A variable of a data section. */
 export interface DataVariable {
   readonly name: string;
@@ -64,6 +67,24 @@ function isNamed(name: string, family: string): boolean {
   return name === family || (name.startsWith(family) && name[family.length] === '.');
 }
 
+/**
+ * Refuses a data section that no map can hold. One without contents in the file (`.bss`) can claim any
+ * size. libbpf cuts such a size to 32 bits (`bpf_object__init_internal_map`), and refuses it only if
+ * nothing is left.
+ *
+ * @param size in bytes
+ * @throws ObjectError `ERR_SKEP_DATA`
+ */
+export function checkDataSize(name: string, size: number): void {
+  if (size > MOST_BYTES) {
+    throw new ObjectError(
+      'ERR_SKEP_DATA',
+      `data section "${name}" has ${size} bytes; the map for it can have ${MOST_BYTES}`,
+      { section: name },
+    );
+  }
+}
+
 /** A data section of an ELF file, its variables read on demand. */
 export class ElfDataSection implements DataSection {
   readonly name: string;
@@ -78,6 +99,7 @@ export class ElfDataSection implements DataSection {
   readonly #group: readonly number[];
   #variables: readonly DataVariable[] | undefined;
 
+  /** @throws ObjectError as {@link checkDataSize} */
   constructor(
     elf: ElfFile,
     section: ElfSection,
@@ -85,6 +107,7 @@ export class ElfDataSection implements DataSection {
     described: number,
     group: readonly number[],
   ) {
+    checkDataSize(section.name, section.size);
     this.name = section.name;
     this.size = section.size;
     this.readOnly = isNamed(section.name, '.rodata');

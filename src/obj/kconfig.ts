@@ -13,9 +13,13 @@ import type { Btf } from './btf/btf.ts';
 import { resolveType, sizeOfType } from './btf/layout.ts';
 import { spellType } from './btf/spell.ts';
 import type { BtfSection } from './btf/types.ts';
-import type { DataSection, DataVariable } from './data.ts';
+import { checkDataSize, type DataSection, type DataVariable } from './data.ts';
 
-/** Lays the externs of `.kconfig` out. @throws ObjectError `ERR_SKEP_DATA` for a type it cannot have */
+/**
+ * Lays the externs of `.kconfig` out.
+ *
+ * @throws ObjectError `ERR_SKEP_DATA` for a type it cannot have, or more bytes than a map can have
+ */
 export function kconfigSection(btf: Btf, sectionId: number): DataSection {
   const section = btf.type(sectionId) as BtfSection;
   const externs = section.variables.map(({ typeId }) => {
@@ -44,6 +48,7 @@ export function kconfigSection(btf: Btf, sectionId: number): DataSection {
     end = offset + extern.size;
     return { ...extern, offset };
   });
+  checkDataSize('.kconfig', end);
   return {
     name: '.kconfig',
     size: end,

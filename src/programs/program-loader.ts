@@ -8,6 +8,7 @@ import type { Kernel } from '../kernel/kernel.ts';
 import type { AttachTarget, InfoTable, ProgramAttributes } from '../kernel/program-calls.ts';
 import type { Btf } from '../obj/btf/btf.ts';
 import type { CoreRelocation } from '../obj/btf/ext.ts';
+import type { SourceLines } from '../obj/btf/ext-lines.ts';
 import type { InfoRecords } from '../obj/btf/ext-records.ts';
 import { CoreResolver, type CoreResult } from '../obj/core/resolve.ts';
 import { type LinkedProgram, linkProgram } from '../obj/link.ts';
@@ -109,7 +110,7 @@ export class ProgramLoader implements AssemblyContext {
         : { ...plain, target: member.target, expectedAttachType: member.member };
     const { outcome, hasOlderReads } = this.#verify(shape, linked, attributes);
     if (outcome instanceof Refusal) {
-      throw refusalError(shape, outcome, poisons);
+      throw refusalError(shape, outcome, poisons, linked.lines);
     }
     const { fd, log, truncated, leftOut } = outcome;
     try {
@@ -266,11 +267,13 @@ function refusalError(
   { name, type }: ProgramShape,
   { error, log, truncated }: Refusal,
   poisons: readonly Poison[],
+  lines: SourceLines | undefined,
 ): SkepError {
   if (log !== '') {
     const explained = explainPoison(log, poisons);
     const advice = privilegeAdvice(log);
-    return new VerifierError(name, parseVerifierLog(explained, truncated), error, advice);
+    const parsed = withPlace(parseVerifierLog(explained, truncated), lines);
+    return new VerifierError(name, parsed, error, advice);
   }
   const { command, errno, errnoName, hint } = error;
   return new SyscallError(`program "${name}" (${programTypeName(type)})`, {
@@ -280,6 +283,20 @@ function refusalError(
     hint,
     cause: error,
   });
+}
+
+/** Before 6.8 the verifier tells the line's text alone: file and number are those of the object then. */
+function withPlace(log: VerifierLog, lines: SourceLines | undefined): VerifierLog {
+  const { place } = log;
+  if (lines === undefined || place?.source == null || place.source.file !== null) {
+    return log;
+  }
+  const known = lines.at(place.slot);
+  if (known === undefined || known.text.trim() !== place.source.text) {
+    return log;
+  }
+  const file = known.file.slice(known.file.lastIndexOf('/') + 1);
+  return { ...log, place: { ...place, source: { ...place.source, file, line: known.line } } };
 }
 
 function noKernelTypes(): SkepError {

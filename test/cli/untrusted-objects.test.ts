@@ -7,6 +7,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Image } from '../fuzz/image.ts';
 import { fixturePath } from '../support/fixtures.ts';
 import { hasProgram, output } from '../support/programs.ts';
 import { MAIN, skep } from './skep.ts';
@@ -79,6 +80,24 @@ describe('names in an object, and its own, are text on the terminal', () => {
       expect(stdout + stderr, command.join(' ')).not.toBe('');
       expect(DANGEROUS.exec(stdout)?.input.slice(0, 2000), command.join(' ')).toBeUndefined();
       expect(DANGEROUS.exec(stderr)?.input.slice(0, 2000), command.join(' ')).toBeUndefined();
+    }
+  });
+});
+
+describe('a .bss of 4 GiB, which takes no byte of the file', () => {
+  it('is refused by every command before it has done anything', { timeout: 120_000 }, () => {
+    const image = new Image(readFileSync(fixturePath('run/globals.bpf.o')));
+    image.named('.bss')!.claimedSize = 2n ** 32n;
+    const file = join(directory, 'large.bpf.o');
+    writeFileSync(file, image.write());
+    for (const command of COMMANDS) {
+      const { status, stdout, stderr } = skep([...command, file]);
+      expect(status, command.join(' ')).toBe(1);
+      expect(stdout + stderr, command.join(' ')).toMatch(
+        /data section (\\?)"\.bss\1" has 4294967296 bytes; the map for it can have 4294967295/,
+      );
+      expect(stderr, command.join(' ')).not.toContain('defect');
+      expect(stdout, command.join(' ')).not.toContain('created');
     }
   });
 });

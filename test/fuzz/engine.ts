@@ -6,7 +6,7 @@
 
 import { baseBytes } from './draft.ts';
 import { BYTE_EDITS, EDITS, type Edit, TYPE_EDITS } from './edits.ts';
-import { type Finding, judge, type Outcome } from './judge.ts';
+import { judge, type Outcome } from './judge.ts';
 import type { Random } from './random.ts';
 import type { Part, Recipe } from './recipe.ts';
 import { TARGETS } from './targets.ts';
@@ -72,14 +72,20 @@ export class Search {
   /**
    * The smallest inputs found that reach together what all of them reach, each with the edits only that
    * it needs for that, as far as there is time to find out.
+   *
+   * @param announce is told each input before it runs
    */
-  distil(): Recipe[] {
+  distil(announce: (recipe: Recipe) => void): Recipe[] {
     const size = ({ parts }: Recipe) => parts.reduce((sum, { edits }) => sum + edits.length, 0);
     const kept: Recipe[] = [];
     const end = performance.now() + SHORTENING_MILLISECONDS;
+    const reachedBy = (recipe: Recipe) => {
+      announce(recipe);
+      return this.#reachedBy(recipe);
+    };
     this.#seen.fill(0);
     for (const recipe of [...this.corpus].sort((one, other) => size(one) - size(other))) {
-      const reached = this.#reachedBy(recipe);
+      const reached = reachedBy(recipe);
       const isNew = ([block, bit]: Reached) => (this.#seen[block]! & bit) === 0;
       const gains = reached.filter(isNew);
       if (gains.length === 0) {
@@ -89,10 +95,10 @@ export class Search {
         if (performance.now() > end) {
           return false;
         }
-        const found = new Set(this.#reachedBy(smaller).map(String));
+        const found = new Set(reachedBy(smaller).map(String));
         return gains.every((gain) => found.has(String(gain)));
       });
-      for (const [block, bit] of this.#reachedBy(least)) {
+      for (const [block, bit] of reachedBy(least)) {
         this.#seen[block]! |= bit;
       }
       kept.push(least);
@@ -198,12 +204,6 @@ export class Search {
 function isObject(base: string): boolean {
   const [first] = baseBytes(base);
   return first === 0x7f || first === 0x9f || first === 0xeb;
-}
-
-/** The same finding with as few edits as can be. */
-export function minimise(recipe: Recipe, finding: Finding): Recipe {
-  const isSame = (smaller: Recipe) => judge(smaller).finding?.signature === finding.signature;
-  return leaveOut(recipe, isSame);
 }
 
 /** Leaves edits out, one after the other, as long as something holds. */

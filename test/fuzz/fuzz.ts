@@ -2,8 +2,8 @@
 
 import { getHeapStatistics } from 'node:v8';
 import type { MessagePort } from 'node:worker_threads';
-import { minimise, Search } from './engine.ts';
-import type { Finding, Outcome } from './judge.ts';
+import { leaveOut, Search } from './engine.ts';
+import { type Finding, judge, type Outcome } from './judge.ts';
 import { type Order, type Progress, type Report, STATE, STATE_WORDS } from './order.ts';
 import { Random } from './random.ts';
 import type { Recipe } from './recipe.ts';
@@ -17,12 +17,10 @@ const HEAP_BYTES_PER_BYTE = 2048;
 export function fuzz(order: Order, port: MessagePort): void {
   const state = new Int32Array(order.shared, 0, STATE_WORDS);
   const loop = new Loop(order, port, state);
-  for (const recipe of order.corpus) {
-    loop.step(recipe);
-  }
+  loop.stepAll(order.corpus);
   if (!order.isReplay) {
     loop.begin();
-    while (Atomics.load(state, STATE.end) === 0) {
+    while (!loop.isOver) {
       loop.step(loop.search.next());
     }
   }
@@ -49,12 +47,25 @@ class Loop {
     this.#targets = targets;
   }
 
+  /** Whether it is time to end. */
+  get isOver(): boolean {
+    return Atomics.load(this.#state, STATE.end) !== 0;
+  }
+
+  /** Runs inputs as long as there is time. */
+  stepAll(recipes: Iterable<Recipe>): void {
+    for (const recipe of recipes) {
+      if (this.isOver) {
+        return;
+      }
+      this.step(recipe);
+    }
+  }
+
   /** Runs every base as it is. */
   begin(): void {
     for (const target of this.#targets) {
-      for (const recipe of this.search.bases(target)) {
-        this.step(recipe);
-      }
+      this.stepAll(this.search.bases(target));
     }
   }
 
@@ -70,11 +81,12 @@ class Loop {
     const finding = outcome.finding ?? tooLarge(outcome, heapBytes);
     if (finding !== null && !this.#found.has(finding.signature)) {
       this.#found.add(finding.signature);
-      const isHeap = outcome.finding === null;
-      Atomics.store(this.#state, STATE.known, 1);
-      const least = isHeap ? recipe : minimise(recipe, finding);
-      Atomics.store(this.#state, STATE.known, 0);
-      this.#port.postMessage({ kind: 'finding', finding, recipe: least } satisfies Report);
+      // At once: making it smaller may come upon an input that hangs.
+      this.#port.postMessage({ kind: 'finding', finding, recipe } satisfies Report);
+      const least = outcome.finding === null ? recipe : this.#minimise(recipe, finding);
+      if (least !== recipe) {
+        this.#port.postMessage({ kind: 'finding', finding, recipe: least } satisfies Report);
+      }
     }
     if (performance.now() - this.#told > PROGRESS_MILLISECONDS) {
       this.#told = performance.now();
@@ -84,12 +96,23 @@ class Loop {
 
   /** Tells that this is the end, and the corpus, made small, if it is to be kept. */
   end(isSaving: boolean): void {
-    Atomics.store(this.#state, STATE.known, 1);
     const progress = this.#progress();
-    const corpus = isSaving ? this.search.distil() : [];
+    this.#port.postMessage({ kind: 'progress', ...progress } satisfies Report);
+    const corpus = isSaving ? this.search.distil((recipe) => this.#announce(recipe)) : [];
     this.#port.postMessage({ kind: 'end', ...progress, corpus } satisfies Report);
   }
 
+  #minimise(recipe: Recipe, finding: Finding): Recipe {
+    return leaveOut(recipe, (smaller) => {
+      if (this.isOver) {
+        return false;
+      }
+      this.#announce(smaller);
+      return judge(smaller).finding?.signature === finding.signature;
+    });
+  }
+
+  /** Tells the main thread what runs next, so that it knows it if it does not end. */
   #announce(recipe: Recipe): void {
     const { written } = new TextEncoder().encodeInto(JSON.stringify(recipe), this.#text);
     Atomics.store(this.#state, STATE.length, written);

@@ -3,66 +3,23 @@
  * them. What would take its square takes a hundred times as long.
  */
 
-import { describe, expect, it } from 'vitest';
+import { describe, it } from 'vitest';
 import { drawDiagram } from '../../src/cli/mermaid.ts';
 import { codecOf } from '../../src/codec/from-btf.ts';
-import { SkepError } from '../../src/errors.ts';
 import { Btf } from '../../src/obj/btf/btf.ts';
 import { checkBtf } from '../../src/obj/btf/check.ts';
 import { sizeOfType } from '../../src/obj/btf/layout.ts';
 import { spellType } from '../../src/obj/btf/spell.ts';
 import { encodeForKernel } from '../../src/obj/btf-for-kernel.ts';
 import { partsOf } from '../../src/obj/btf-for-kernel-older.ts';
-import { CoreResolver } from '../../src/obj/core/resolve.ts';
 import { inspect } from '../../src/obj/inspection.ts';
 import { listProgram } from '../../src/obj/instructions/listing.ts';
 import { linkProgram } from '../../src/obj/link.ts';
 import { ObjectFile } from '../../src/obj/object.ts';
 import { parseVerifierLog } from '../../src/programs/verifier-log.ts';
-import { BPF_CORE, coreKindName } from '../../src/uapi/core-kinds.ts';
+import { answer, grows, times } from './growth.ts';
 import { GLOBAL, instructions, ObjectBuilder, TypesBuilder } from './object-builder.ts';
 import { KIND } from './types.ts';
-
-/** Ten times as much may take so many times as long; a square would take a hundred. */
-const MOST_GROWTH = 40;
-/** Below this many milliseconds there is nothing to compare. */
-const LEAST = 8;
-const TRIES = 3;
-
-/** Does it, and takes errors for what is refused as an answer. */
-function answer(run: () => unknown): void {
-  try {
-    run();
-  } catch (error) {
-    expect(error).toBeInstanceOf(SkepError);
-  }
-}
-
-/**
- * The shortest time of some tries, in milliseconds, as others have the machine, too; one try is enough
- * if it is short enough.
- */
-function timeOf(run: () => unknown, enough = 0): number {
-  let least = Number.POSITIVE_INFINITY;
-  for (let tries = 0; tries < TRIES && least > enough; tries += 1) {
-    const start = performance.now();
-    answer(run);
-    least = Math.min(least, performance.now() - start);
-  }
-  return least;
-}
-
-/** Compares an input with one that has ten times as much of everything. */
-function grows<T>(count: number, build: (count: number) => T, run: (input: T) => unknown): void {
-  const small = build(count);
-  const large = build(count * 10);
-  const before = timeOf(() => run(small));
-  const most = Math.max(before, LEAST) * MOST_GROWTH;
-  expect(
-    timeOf(() => run(large), most),
-    `${before} ms for a tenth of it`,
-  ).toBeLessThan(most);
-}
 
 /** Everything that can be asked of an object. */
 function readAll(bytes: Uint8Array): void {
@@ -84,9 +41,6 @@ function linkFirst(bytes: Uint8Array): void {
   const [first] = object.programs.keys();
   listProgram(linkProgram(object, first!));
 }
-
-const times = <T>(count: number, make: (index: number) => T) =>
-  Array.from({ length: count }, (_, index) => make(index));
 
 /** A map definition of `.maps`: `type` and whatever else. */
 function addMaps(object: ObjectBuilder, count: number, structOf: (index: number) => number): void {
@@ -510,95 +464,6 @@ describe('code', () => {
         for (const name of object.programs.keys()) {
           answer(() => linkProgram(object, name));
         }
-      },
-    );
-  });
-});
-
-describe('CO-RE', () => {
-  /** Asks for something of every member or enumerator of the first named type. */
-  function askAll(bytes: Uint8Array, kindNumber: number, count: number): void {
-    const btf = Btf.parse(bytes);
-    const resolver = new CoreResolver(btf, [{ name: 'vmlinux', btf }]);
-    for (let index = 0; index < count; index += 1) {
-      const access = kindNumber === BPF_CORE.ENUMVAL_VALUE ? `${index}` : `0:${index}`;
-      const relocation = {
-        offset: 0,
-        typeId: 2,
-        access,
-        kindNumber,
-        kind: coreKindName(kindNumber),
-      };
-      answer(() => resolver.resolve(relocation));
-    }
-  }
-
-  it('asks for every member of a wide struct', () => {
-    grows(
-      700,
-      (count) => {
-        const types = new TypesBuilder();
-        const int = types.int();
-        types.addList(
-          KIND.STRUCT,
-          's',
-          count * 4,
-          times(count, (index) => [types.strings.add(`m${index}`), int, index * 32]),
-        );
-        return { bytes: types.write(), count };
-      },
-      ({ bytes, count }) => askAll(bytes, BPF_CORE.FIELD_BYTE_OFFSET, count),
-    );
-  });
-
-  it('asks for every enumerator of a long enum', () => {
-    grows(
-      700,
-      (count) => {
-        const types = new TypesBuilder();
-        types.int();
-        types.addList(
-          KIND.ENUM,
-          'e',
-          4,
-          times(count, (index) => [types.strings.add(`E${index}`), index]),
-        );
-        return { bytes: types.write(), count };
-      },
-      ({ bytes, count }) => askAll(bytes, BPF_CORE.ENUMVAL_VALUE, count),
-    );
-  });
-
-  it('compares structs whose members have no names', () => {
-    grows(
-      500,
-      (count) => {
-        const types = new TypesBuilder();
-        types.int();
-        const first = 3;
-        types.addList(
-          KIND.STRUCT,
-          's',
-          4,
-          times(count, (index) => [0, first + index, 0]),
-        );
-        times(count, (index) =>
-          types.addList(KIND.STRUCT, '', 4, [[types.strings.add(`m${index}`), 1, 0]]),
-        );
-        return types.write();
-      },
-      (bytes) => {
-        const local = Btf.parse(bytes);
-        const target = Btf.parse(bytes);
-        const kindNumber = BPF_CORE.TYPE_MATCHES;
-        const relocation = {
-          offset: 0,
-          typeId: 2,
-          access: '0',
-          kindNumber,
-          kind: coreKindName(kindNumber),
-        };
-        new CoreResolver(local, [{ name: 'vmlinux', btf: target }]).resolve(relocation);
       },
     );
   });

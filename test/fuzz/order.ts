@@ -21,12 +21,9 @@ export interface Order {
 }
 
 /** Words in front of the text of the input. */
-export const STATE_WORDS = 4;
-/**
- * What they are: inputs so far, length of the text, 1 if it is time to end, 1 while only inputs are run
- * that are known to end.
- */
-export const STATE = { inputs: 0, length: 1, end: 2, known: 3 } as const;
+export const STATE_WORDS = 3;
+/** What they are: inputs so far, length of the text, 1 if it is time to end. */
+export const STATE = { inputs: 0, length: 1, end: 2 } as const;
 
 /** What the main thread is told. */
 export type Report =

@@ -4,11 +4,16 @@ import { describe, expect, it } from 'vitest';
 import { StringTable } from '../../src/bytes/string-table.ts';
 import { codecOf } from '../../src/codec/from-btf.ts';
 import { hasCode, SkepError } from '../../src/errors.ts';
+import { MemoryKernel } from '../../src/kernel/memory/memory-kernel.ts';
+import { load } from '../../src/loader/load.ts';
+import { planLoad } from '../../src/loader/plan.ts';
 import { Btf } from '../../src/obj/btf/btf.ts';
 import { spellType } from '../../src/obj/btf/spell.ts';
 import { inspect } from '../../src/obj/inspection.ts';
 import { linkProgram } from '../../src/obj/link.ts';
 import { ObjectFile } from '../../src/obj/object.ts';
+import { fixtureBytes } from '../support/fixtures.ts';
+import { Image } from './image.ts';
 import { GLOBAL, instructions, ObjectBuilder, TypesBuilder } from './object-builder.ts';
 import { KIND } from './types.ts';
 
@@ -119,6 +124,13 @@ describe('strings', () => {
   });
 });
 
+/** An object with global data whose `.bss`, which has no contents in the file, claims so many bytes. */
+function withBss(size: number): Uint8Array {
+  const image = new Image(Uint8Array.from(fixtureBytes('run/globals.bpf.o')));
+  image.named('.bss')!.claimedSize = BigInt(size);
+  return image.write();
+}
+
 describe('objects', () => {
   it('with more names than fit a document are read and not described', () => {
     const object = new ObjectBuilder();
@@ -167,6 +179,38 @@ describe('objects', () => {
     );
     const error = refusal(() => linkProgram(ObjectFile.parse(object.write()), 'p'));
     expect(error.message).toContain('has entries that belong to another section, too');
+  });
+
+  it.each([2 ** 32, 2 ** 32 + 8, 2 ** 52])('with a .bss of %d bytes', (size) => {
+    const bytes = withBss(size);
+    const error = refusal(() => ObjectFile.parse(bytes));
+    expect(hasCode(error, 'ERR_SKEP_DATA')).toBe(true);
+    expect(error).toMatchObject({
+      message: expect.stringContaining(`data section ".bss" has ${size} bytes`),
+      section: '.bss',
+    });
+  });
+
+  it('with a .bss that the kernel refuses, with the error of the kernel', () => {
+    const kernel = new MemoryKernel();
+    const object = ObjectFile.parse(withBss(2 ** 32 - 1));
+    expect(planLoad(object, {}, kernel).steps).not.toEqual([]);
+    const error = refusal(() => load(object, { kernel }));
+    expect(error).toMatchObject({ errnoName: 'E2BIG', message: expect.stringContaining('.bss') });
+    expect(kernel.openDescriptors()).toEqual([]);
+  });
+
+  it('with options of the kernel that no map can hold', () => {
+    const object = new ObjectBuilder();
+    const { types } = object;
+    const char = types.int('char', 1);
+    const array = types.add(KIND.ARRAY, 0, '', 0, char, char, 0xffff_ffff);
+    types.addList(KIND.DATASEC, '.kconfig', 0, [
+      [types.add(KIND.VAR, 0, 'CONFIG_A', array, 2), 0, 0],
+      [types.add(KIND.VAR, 0, 'CONFIG_B', array, 2), 0, 0],
+    ]);
+    const error = refusal(() => ObjectFile.parse(object.write()));
+    expect(error.message).toContain('data section ".kconfig" has 8589934590 bytes');
   });
 
   it('with programs that are longer than the file', () => {

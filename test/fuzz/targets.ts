@@ -11,6 +11,7 @@ import { fromJson, type Json, toJson } from '../../src/codec/json.ts';
 import { SkepError } from '../../src/errors.ts';
 import { MemoryKernel } from '../../src/kernel/memory/memory-kernel.ts';
 import { load } from '../../src/loader/load.ts';
+import { planLoad } from '../../src/loader/plan.ts';
 import { Btf } from '../../src/obj/btf/btf.ts';
 import { checkBtf } from '../../src/obj/btf/check.ts';
 import { BtfExt } from '../../src/obj/btf/ext.ts';
@@ -23,6 +24,7 @@ import { CoreResolver, type CoreTarget } from '../../src/obj/core/resolve.ts';
 import { type Inspection, inspect } from '../../src/obj/inspection.ts';
 import { listProgram } from '../../src/obj/instructions/listing.ts';
 import { linkProgram } from '../../src/obj/link.ts';
+import type { MapDefinition } from '../../src/obj/map-definition.ts';
 import { ObjectFile } from '../../src/obj/object.ts';
 import { structOpsValue } from '../../src/obj/struct-ops-value.ts';
 import { kconfigContents } from '../../src/programs/kconfig.ts';
@@ -236,25 +238,23 @@ function readOptions([bytes, text]: readonly Uint8Array[]): void {
   }
 }
 
-/** Loads into the in-process kernel: whatever comes of it, nothing stays. */
+/** Loads into the in-process kernel: whatever comes of it, nothing stays. What is large is planned only. */
 function loadObject([bytes]: readonly Uint8Array[]): void {
   const object = ObjectFile.parse(bytes!);
-  const sizes = [...object.data.values()].reduce((sum, { size }) => sum + size, 0);
+  const kernel = new MemoryKernel();
   const maps = [...object.maps.values()];
-  if (sizes > 0x10_0000 || maps.some(({ keySize, valueSize }) => keySize + valueSize > 0x1_0000)) {
+  const isRing = ({ typeNumber }: MapDefinition) => [27, 31, 33].includes(typeNumber);
+  const isLarge =
+    [...object.data.values()].reduce((sum, { size }) => sum + size, 0) > 0x10_0000 ||
+    maps.some(({ keySize, valueSize }) => keySize + valueSize > 0x1_0000) ||
+    maps.some((map) => map.maxEntries > 0x1_0000 && isRing(map));
+  if (isLarge) {
+    planLoad(object, {}, kernel);
     return;
   }
   const small = maps
-    .filter(({ maxEntries, typeNumber }) => maxEntries > 64 && ![27, 31, 33].includes(typeNumber))
+    .filter((map) => map.maxEntries > 64 && !isRing(map))
     .map(({ name }) => [name, { maxEntries: 64 }] as const);
-  if (
-    maps.some(
-      ({ maxEntries, typeNumber }) => maxEntries > 0x1_0000 && [27, 31, 33].includes(typeNumber),
-    )
-  ) {
-    return;
-  }
-  const kernel = new MemoryKernel();
   try {
     load(object, { kernel, maps: Object.fromEntries(small) }).close();
   } catch (error) {

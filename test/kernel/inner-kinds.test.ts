@@ -22,7 +22,8 @@ import { SockMap } from '../../src/maps/sock-map.ts';
 import { StackTrace } from '../../src/maps/stack-trace.ts';
 import { TaskStorage } from '../../src/maps/task-storage.ts';
 import { XskMap } from '../../src/maps/xsk-map.ts';
-import { describeKernel } from '../support/kernel.ts';
+import { mapTypeName } from '../../src/uapi/map-types.ts';
+import { describeKernel, needsMapType } from '../support/kernel.ts';
 
 const slots = { maxEntries: 2 };
 
@@ -45,7 +46,8 @@ const KINDS = [
 ].map((inner) => ({ name: inner.kind.name, inner }));
 
 describeKernel('an inner map', () => {
-  it.each(KINDS)('can be a $name', ({ inner }) => {
+  it.for(KINDS)('can be a $name', ({ inner }, context) => {
+    needsMapType(context, mapTypeName(inner.kind.types[0]!));
     using outer = ArrayOfMaps.create({ inner: inner as never, ...slots }) as ArrayOfMaps<InnerMap>;
     using made = outer.createInner();
     outer.set(1, made);

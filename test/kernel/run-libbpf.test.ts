@@ -7,7 +7,7 @@ import { expect, it } from 'vitest';
 import { load } from '../../src/loader/load.ts';
 import { ObjectFile } from '../../src/loader/object-file.ts';
 import { fixturePath } from '../support/fixtures.ts';
-import { describeKernel, pinDirectory } from '../support/kernel.ts';
+import { describeKernel, needsLinux, pinDirectory } from '../support/kernel.ts';
 import { hasProgram, output } from '../support/programs.ts';
 
 /** Objects that bpftool of Debian 12 (libbpf 1.1) loads whole, by what there is to them. */
@@ -27,9 +27,12 @@ const OBJECTS: readonly [what: string, object: string][] = [
 describeKernel('programs with', () => {
   const pins = pinDirectory();
 
-  it.skipIf(!hasProgram('bpftool')).each(OBJECTS)(
+  it.skipIf(!hasProgram('bpftool')).for(OBJECTS)(
     '%s are given to the kernel as libbpf gives them: %s',
-    (_, name) => {
+    ([, name], context) => {
+      if (name === 'objects/programs/linking') {
+        needsLinux(context, '6.2', 'bpf_rcu_read_lock');
+      }
       const path = fixturePath(`${name}.bpf.o`);
       const directory = `${pins.path}/libbpf`;
       output('bpftool', 'prog', 'loadall', path, directory);

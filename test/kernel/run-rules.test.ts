@@ -91,29 +91,35 @@ const TYPES = [
 ] as const;
 
 describeKernels('a test run', (place) => {
-  it.each(TYPES)('takes of a program what it can be run on: %s', async (name, attributes) => {
-    const fd = loadProgram(place.kernel, [set(0, 1), EXIT], attributes);
-    try {
-      const { kernel } = place;
-      if (kernel instanceof MemoryKernel) {
-        kernel.onTestRun('entry', () => ({ returnValue: 1 }));
+  it.for(TYPES)(
+    'takes of a program what it can be run on: %s',
+    async ([name, attributes], context) => {
+      if (name === 'netfilter') {
+        place.needsLinux(context, '6.4', 'programs of type netfilter');
       }
-      const outcomes = REQUESTS.map(([what, request]) => {
-        try {
-          const run = runUninterrupted(kernel, fd, requestOf(request));
-          const { returnValue, dataBytes, contextBytes } = run;
-          return `${what}: ${returnValue}, ${dataBytes} and ${contextBytes} bytes`;
-        } catch (error) {
-          expect(hasCode(error, 'ERR_SKEP_SYSCALL'), String(error)).toBe(true);
-          return `${what}: ${(error as { errnoName: string }).errnoName}`;
+      const fd = loadProgram(place.kernel, [set(0, 1), EXIT], attributes);
+      try {
+        const { kernel } = place;
+        if (kernel instanceof MemoryKernel) {
+          kernel.onTestRun('entry', () => ({ returnValue: 1 }));
         }
-      });
-      // Recorded of the running kernel: vitest run -u -t 'run .kernel'.
-      await expect(`${outcomes.join('\n')}\n`).toMatchFileSnapshot(
-        `golden/test-runs/${name.replaceAll(' ', '-')}.txt`,
-      );
-    } finally {
-      place.kernel.close(fd);
-    }
-  });
+        const outcomes = REQUESTS.map(([what, request]) => {
+          try {
+            const run = runUninterrupted(kernel, fd, requestOf(request));
+            const { returnValue, dataBytes, contextBytes } = run;
+            return `${what}: ${returnValue}, ${dataBytes} and ${contextBytes} bytes`;
+          } catch (error) {
+            expect(hasCode(error, 'ERR_SKEP_SYSCALL'), String(error)).toBe(true);
+            return `${what}: ${(error as { errnoName: string }).errnoName}`;
+          }
+        });
+        // Recorded of the running kernel: vitest run -u -t 'run .kernel'.
+        await expect(`${outcomes.join('\n')}\n`).toMatchFileSnapshot(
+          `golden/test-runs/${name.replaceAll(' ', '-')}.txt`,
+        );
+      } finally {
+        place.kernel.close(fd);
+      }
+    },
+  );
 });

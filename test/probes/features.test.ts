@@ -216,7 +216,7 @@ describe('probes in the process', () => {
       (set) => set.helper('xdp', 'redirect_mapp'),
       'there is no helper "redirect_mapp"; did you mean "redirect_map"?',
     ],
-  ])('say which name was most likely meant: %s', (ask, message) => {
+  ])('say which name was most likely meant: $1', (ask, message) => {
     expect(() => ask(new FeatureSet(new MemoryKernel()))).toThrow(new TypeError(message));
   });
 

@@ -60,6 +60,18 @@ export function skipBecause(context: TestContext, reason: string): never {
   return context.skip(reason);
 }
 
+/**
+ * Skips a test for which this machine refuses what any other grants, as a kernel that is locked down does. In
+ * virtual machines, whose kernels are chosen, nothing may be refused: there `SKEP_REQUIRE_HOOKS=1` makes it an
+ * error.
+ */
+export function skipRefused(context: TestContext, reason: string): never {
+  if (process.env.SKEP_REQUIRE_HOOKS === '1') {
+    throw new Error(`this is required here (SKEP_REQUIRE_HOOKS), but ${reason}`);
+  }
+  return skipBecause(context, reason);
+}
+
 /** Whether the running kernel is at least of a version, such as `6.4`. */
 export function isLinux(version: string): boolean {
   return release().localeCompare(version, 'en', { numeric: true }) >= 0;

@@ -1,7 +1,23 @@
 /** How runs under several kernels are read, and which tests count as lost between them. */
 
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { lostTests, type Run, resultsOf, totalsOf } from '../../scripts/vm/report.mjs';
+import {
+  hostRun,
+  lostTests,
+  type Run,
+  reportProblem,
+  resultsOf,
+  sentReport,
+  summaryLines,
+  totalsOf,
+} from '../../scripts/vm/report.mjs';
+
+const VITEST = fileURLToPath(new URL('../../node_modules/vitest/vitest.mjs', import.meta.url));
 
 /** A report as vitest's JSON reporter writes it, as far as it is read. */
 const report = (root: string, ...tests: readonly (readonly [string, string, string?])[]) => ({
@@ -57,32 +73,149 @@ describe('a report', () => {
   });
 });
 
+/** The report of vitest itself on a file of tests, with its exit status. */
+function reportOf(source: string): ReturnType<typeof sentReport> {
+  const directory = mkdtempSync(join(tmpdir(), 'skep-report-'));
+  try {
+    writeFileSync(join(directory, 'some.test.js'), source);
+    const file = join(directory, 'report.json');
+    const output = ['--reporter=json', `--outputFile=${file}`];
+    const args = [VITEST, 'run', '--globals', '--root', directory, ...output];
+    const { status } = spawnSync(process.execPath, args, { cwd: directory });
+    return sentReport(`${readFileSync(file, 'utf8')}\nstatus ${status}\nend of report\n`);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+const PASSES = "it('passes', () => expect(1).toBe(1));";
+
+describe('what vitest itself reports', { timeout: 120_000 }, () => {
+  it('of tests that pass has no problem', () => {
+    const good = reportOf(PASSES);
+    expect(resultsOf(good)).toMatchObject([{ status: 'passed' }]);
+    expect(reportProblem(good)).toBeNull();
+  });
+
+  it.each([
+    ['of a file', `afterAll(() => { throw new Error('not closed'); }); ${PASSES}`, 'not closed'],
+    [
+      'of a group',
+      `describe('group', () => { afterAll(() => { throw new Error('not closed'); }); ${PASSES} });`,
+      'a hook of a group failed',
+    ],
+  ])('after a hook %s that fails has a failure, though all tests passed', (_, source, message) => {
+    const failed = reportOf(source);
+    expect(resultsOf(failed)).toMatchObject([
+      { status: 'passed' },
+      { status: 'failed', messages: [message] },
+    ]);
+    // It is a failure already, and named there.
+    expect(reportProblem(failed)).toBeNull();
+  });
+
+  it('after an error that nobody handled is a problem, which only the status tells', () => {
+    const uncaught = reportOf(
+      `it('passes', async () => { Promise.reject(new Error('late')); await new Promise((done) => setTimeout(done, 50)); });`,
+    );
+    expect(resultsOf(uncaught)).toMatchObject([{ status: 'passed' }]);
+    expect(uncaught.success).toBe(true);
+    expect(reportProblem(uncaught)).toMatch(/^vitest ended with status 1 .*no test failed/);
+  });
+
+  it('without a file of tests is a problem', () => {
+    expect(reportProblem({ testResults: [], success: false, status: 1 })).toMatch(/status 1/);
+    expect(reportProblem({ testResults: [], success: false })).toMatch(/unknown status/);
+  });
+});
+
+describe('what a guest sends', () => {
+  it('is a report and the exit status', () => {
+    expect(sentReport('{"success":true}\nstatus 3\nend of report\n')).toEqual({
+      success: true,
+      status: 3,
+    });
+  });
+
+  it.each([
+    '',
+    '{"success":true}',
+    '{"success":true}\nend of report\n',
+    '{"success":true}\nstatus \nend of report\n',
+    '{"success":true}\nstatus 0\nend of rep',
+  ])('is not whole if something is missing: %j', (text) => {
+    expect(sentReport(text)).toBeNull();
+  });
+});
+
 describe('a test that an older kernel could run', () => {
+  const textsOf = (...runs: Run[]) => lostTests(runs).map(({ text }) => text);
   const older = run('6.1', ['one', 'passed'], ['two', 'passed'], ['three', 'skipped']);
 
   it('is lost if a newer one skips it, with the reason, or does not have it', () => {
     const newer = run('6.12', ['one', 'skipped', 'no such thing'], ['three', 'skipped']);
-    expect(lostTests([older, newer])).toEqual([
+    expect(textsOf(older, newer)).toEqual([
       'test/kernel/some.test > one: passed on 6.1, not run on 6.12 (no such thing)',
       'test/kernel/some.test > two: passed on 6.1, not run on 6.12',
     ]);
   });
 
   it('is not lost if it fails there, which counts by itself', () => {
-    expect(
-      lostTests([older, run('6.12', ['one', 'failed'], ['two', 'passed'], ['three', 'passed'])]),
-    ).toEqual([]);
+    const newer = run('6.12', ['one', 'failed'], ['two', 'passed'], ['three', 'passed']);
+    expect(textsOf(older, newer)).toEqual([]);
   });
 
-  it('is not looked for in a run that is not whole', () => {
-    expect(lostTests([older, { ...run('6.12'), results: [], problem: 'it panicked' }])).toEqual([]);
+  it('is not looked for in a run that gave no report', () => {
+    const panicked = { ...run('6.12'), results: [], problem: 'it panicked' };
+    expect(textsOf(older, panicked)).toEqual([]);
   });
 
   it('is lost as well if an even newer kernel skips what one between has gained', () => {
     const between = run('6.12', ['one', 'passed'], ['two', 'passed'], ['three', 'passed']);
     const newest = run('6.18', ['one', 'passed'], ['two', 'passed'], ['three', 'skipped']);
-    expect(lostTests([older, between, newest])).toEqual([
+    expect(textsOf(older, between, newest)).toEqual([
       'test/kernel/some.test > three: passed on 6.12, not run on 6.18',
     ]);
+  });
+
+  it.each(['this kernel is locked down', 'this kernel has no kprobes'])(
+    'is not lost on the host if that skips it because %s',
+    (reason) => {
+      const guest = run('6.1', ['one', 'passed']);
+      const host = run('6.18', ['one', 'skipped', reason]);
+      expect(textsOf(guest, host)).toHaveLength(1);
+      expect(textsOf(guest, { ...host, isHost: true })).toEqual([]);
+    },
+  );
+
+  it.each(['', 'this kernel may be locked down', 'this is not root'])(
+    'is lost on the host for any other reason (%j)',
+    (reason) => {
+      const host = { ...run('6.18', ['one', 'skipped', reason]), isHost: true };
+      expect(textsOf(run('6.1', ['one', 'passed']), host)).toHaveLength(1);
+    },
+  );
+});
+
+describe('the table', () => {
+  it('has a row for each kernel, the host among them, with what was lost there', () => {
+    const guest = run('6.1', ['one', 'passed'], ['two', 'passed'], ['three', 'failed']);
+    const { testResults } = report('/home/me', ['one', 'passed'], ['two', 'skipped']);
+    const host = hostRun('6.18', {
+      testResults: testResults.map((file) => ({ ...file, endTime: 62_000 })),
+      startTime: 1000,
+      success: true,
+      status: 0,
+    });
+    expect(summaryLines([guest, host], lostTests([guest, host]))).toEqual([
+      'kernel            passed  failed  skipped  lost  time',
+      '6.1                    2       1        0     0   1 s',
+      '6.18 (this host)       1       0        1     1  61 s',
+    ]);
+  });
+
+  it('says what is wrong with a run that no test tells', () => {
+    const host = hostRun('6.18', { testResults: [], startTime: 0, success: true, status: 1 });
+    expect(summaryLines([host], [])[1]).toMatch(/ 0 s {2}vitest ended with status 1/);
   });
 });
