@@ -26,6 +26,8 @@ export default {
     execArgv: ['--max-lazy'],
     fileParallelism: false,
     maxWorkers: 1,
+    // Tests that wait for a while measure time, which an emulated CPU does not keep.
+    retry: 1,
     testTimeout: 240_000,
     hookTimeout: 120_000,
     teardownTimeout: 60_000,

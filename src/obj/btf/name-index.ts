@@ -148,7 +148,8 @@ function isSame(btf: Btf, one: number, other: number): boolean {
   at -= stringsStart;
   otherAt -= stringsStart;
   while (bytes[at] === bytes[otherAt]) {
-    if (bytes[at] === 0) {
+    // Past the end both are undefined, for ever.
+    if (!bytes[at]) {
       return true;
     }
     at += 1;
