@@ -8,7 +8,7 @@
  * Usage: node scripts/bundle.mjs
  */
 
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { rolldown } from 'rolldown';
@@ -66,6 +66,8 @@ async function bundle() {
     sourcemapExcludeSources: true,
   });
   await build.close();
+  // As npm does when it installs; a checkout is used without.
+  chmodSync(join(OUTPUT, 'command.js'), 0o755);
   writeFileSync(join(OUTPUT, 'licenses.txt'), licensesOf(output));
   removeOld(output);
 }

@@ -54,7 +54,7 @@ function skep(args) {
 
 /** Builds what a fresh clone lacks. The shim needs Linux and cargo; without it there is no kernel. */
 function build() {
-  if (!run(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'])) {
+  if (!run('npm', ['run', '--silent', 'build:ts'])) {
     process.exit(1);
   }
   const shim = `native/skep.linux-${process.arch}-gnu.node`;
