@@ -1,4 +1,4 @@
-//! The native shim of skep: sixteen functions between JavaScript and the kernel, and no policy.
+//! The native shim of skep: seventeen functions between JavaScript and the kernel, and no policy.
 //!
 //! Everything with a decision in it (which command, which layout of `bpf_attr`, what an error
 //! means) is TypeScript. What is left is what JavaScript cannot do: find out where a buffer is,
@@ -17,7 +17,7 @@
 //! watchers, which belong to their object (`watch.rs`).
 //!
 //! **No crates and no standard library**, which would cost 270 KB and tie the file to one C
-//! library and its version. This is 17 KB and loads everywhere.
+//! library and its version. This is 19 KB and loads everywhere.
 
 // Under `cfg(test)`, which editors and checkers turn on, the standard library is there anyway.
 #![cfg_attr(not(test), no_std)]
@@ -29,6 +29,7 @@ mod syscall;
 mod watch;
 
 use core::ffi::c_void;
+use core::mem::size_of;
 use napi::{text, CallInfo, Env, Misuse, NoBuffer, TypeTag, Value};
 use syscall::{EBUSY, EINVAL, EOPNOTSUPP, MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE};
 
@@ -63,6 +64,41 @@ extern "C" fn bpf(env: Env, info: CallInfo) -> Value {
         // pointers to such buffers in it.
         env.result(unsafe { syscall::bpf(command, attributes, size) })
     })
+}
+
+/// `prepare(buffer)`: a function without arguments that makes one call of bpf(2) again and again, with
+/// what the buffer holds by then: the command, the size of the attributes, the attributes. (Numbers as
+/// arguments take longer than the rest of the way to the system call and back.)
+extern "C" fn prepare(env: Env, info: CallInfo) -> Value {
+    env.call(info, |[buffer]| {
+        if !env.is_array_buffer(buffer) {
+            return Err(Misuse::Type(text!("prepare: buffer must be an ArrayBuffer")));
+        }
+        let (data, length) = env.array_buffer_info(buffer);
+        if length < size_of::<Prepared>() {
+            return Err(Misuse::Type(text!("prepare: buffer is too short, or detached")));
+        }
+        Ok(env.function(bpf_prepared, data))
+    })
+}
+
+/// What a [`prepare`]d call looks like, in front of its attributes.
+#[repr(C)]
+struct Prepared {
+    command: i32,
+    size: u32,
+}
+
+/// The function that [`prepare`] makes. See above for what the caller answers for.
+extern "C" fn bpf_prepared(env: Env, info: CallInfo) -> Value {
+    let call: *const Prepared = env.function_data(info).cast();
+    // SAFETY: src/kernel/linux* owns the buffer for as long as it has the function; the attributes
+    // are behind the two fields, and pointers to such buffers in them.
+    let result = unsafe {
+        let Prepared { command, size } = call.read_unaligned();
+        syscall::bpf(command, call.add(1) as usize, size)
+    };
+    env.number(result)
 }
 
 /// `close(fd)`: close(2).
@@ -242,6 +278,7 @@ pub extern "C" fn napi_register_module_v1(env: Env, exports: Value) -> Value {
         [
             (text!("address"), address),
             (text!("bpf"), bpf),
+            (text!("prepare"), prepare),
             (text!("close"), close),
             (text!("duplicate"), duplicate),
             (text!("raiseMemlock"), raise_memlock),

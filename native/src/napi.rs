@@ -4,7 +4,7 @@
 //! is a stable C ABI, so there is nothing to generate and no crate to depend on.
 
 use core::ffi::c_void;
-use core::ptr::{addr_of, addr_of_mut, null_mut};
+use core::ptr::{addr_of, addr_of_mut, null, null_mut};
 
 /// The Node-API version that the shim asks for: 8 has all it needs (the type tags being the
 /// newest), and Node.js 20 crashes on a number it does not know.
@@ -91,6 +91,14 @@ extern "C" {
         arguments: *mut Value,
         this: *mut Value,
         data: *mut *mut c_void,
+    ) -> Status;
+    fn napi_create_function(
+        env: Env,
+        name: *const u8,
+        name_length: usize,
+        callback: Callback,
+        data: *mut c_void,
+        result: *mut Value,
     ) -> Status;
     fn napi_get_value_double(env: Env, value: Value, result: *mut f64) -> Status;
     fn napi_create_int32(env: Env, value: i32, result: *mut Value) -> Status;
@@ -275,6 +283,27 @@ impl Env {
         body(arguments).unwrap_or_else(|misuse| self.throw(&misuse))
     }
 
+    /// A function that has no name, and data of its own. Should that fail, an exception is pending.
+    pub fn function(self, callback: Callback, data: *mut c_void) -> Value {
+        let mut function = Value::NONE;
+        // SAFETY: see above; there is no name to read.
+        unsafe {
+            napi_create_function(self, null(), 0, callback, data, addr_of_mut!(function));
+        }
+        function
+    }
+
+    /// The data of the [`Self::function`] that is called.
+    #[inline]
+    pub fn function_data(self, info: CallInfo) -> *mut c_void {
+        let mut data = null_mut();
+        // SAFETY: see above; what is not asked for may be null.
+        unsafe {
+            napi_get_cb_info(self, info, null_mut(), null_mut(), null_mut(), addr_of_mut!(data));
+        }
+        data
+    }
+
     #[cold]
     fn throw(self, misuse: &Misuse) -> Value {
         // SAFETY: see above; a `Text` ends in a zero byte. The status is of no use: it can only
@@ -344,14 +373,20 @@ impl Env {
 
     /// What a system call returned, as a number: they all return 32 bits, addresses excepted.
     #[inline]
-    #[allow(clippy::unnecessary_wraps)] // so that it can end the body of a call
-    pub fn result(self, result: isize) -> Result<Value, Misuse> {
+    pub fn number(self, result: isize) -> Value {
         let mut value = Value::NONE;
         #[allow(clippy::cast_possible_truncation)]
         let result = result as i32;
         // SAFETY: see above.
         unsafe { napi_create_int32(self, result, addr_of_mut!(value)) };
-        Ok(value)
+        value
+    }
+
+    /// [`Self::number`] at the end of the body of a call.
+    #[inline]
+    #[allow(clippy::unnecessary_wraps)]
+    pub fn result(self, result: isize) -> Result<Value, Misuse> {
+        Ok(self.number(result))
     }
 
     /// An address as a number, exact: user space ends far below `2^53`.

@@ -4,7 +4,7 @@
  * reads or writes never gets a pointer, or is not copied.
  */
 
-import { checkView, tooShort } from './check-room.ts';
+import { checkRoom, checkView, tooShort } from './check-room.ts';
 import type { Native } from './native.ts';
 
 const TWO_32 = 0x1_0000_0000;
@@ -14,6 +14,11 @@ const KEPT_BYTES = 1 << 16;
 
 /** Keys and values up to here are copied to memory whose address is known. */
 export const STAGED_BYTES = 64;
+/** Words of an entry's call: command and size, then the attributes. */
+const ENTRY_FD = 2;
+const ENTRY_KEY = 4;
+const ENTRY_VALUE = 6;
+const ENTRY_FLAGS = 8;
 const STAGED_KEY = 64;
 const STAGED_VALUE = STAGED_KEY + STAGED_BYTES;
 const STAGE_BYTES = STAGED_VALUE + STAGED_BYTES;
@@ -173,7 +178,7 @@ export class AttributeBlock {
  * for their buffer, which costs more than the rest of the call.
  */
 export class EntryBlock {
-  readonly #native: Native;
+  readonly #call: () => number;
   readonly #bytes: Uint8Array;
   readonly #words: Uint32Array;
   readonly #address: number;
@@ -184,13 +189,13 @@ export class EntryBlock {
 
   constructor(native: Native, littleEndian: boolean) {
     const buffer = new ArrayBuffer(STAGE_BYTES);
-    this.#native = native;
     this.#bytes = new Uint8Array(buffer);
     this.#words = new Uint32Array(buffer);
     this.#address = native.address(buffer);
+    this.#call = native.prepare(buffer);
     this.#low = littleEndian ? 0 : 1;
     this.#high = 1 - this.#low;
-    this.#setAddress(4, this.#address + STAGED_VALUE);
+    this.#setAddress(ENTRY_VALUE, this.#address + STAGED_VALUE);
   }
 
   /** The key for the next call; null for a null pointer. At most {@link STAGED_BYTES} are needed. */
@@ -198,7 +203,7 @@ export class EntryBlock {
     const hasKey = key !== null && needed > 0;
     if (hasKey !== this.#hasKey) {
       this.#hasKey = hasKey;
-      this.#setAddress(2, hasKey ? this.#address + STAGED_KEY : 0);
+      this.#setAddress(ENTRY_KEY, hasKey ? this.#address + STAGED_KEY : 0);
     }
     if (hasKey) {
       this.#copyIn(key, STAGED_KEY, needed, 'the key');
@@ -212,32 +217,49 @@ export class EntryBlock {
 
   /** What the kernel wrote as value, or as next key. */
   getValue(value: Uint8Array, needed: number): void {
-    const bytes = this.#bytes;
-    for (let index = 0; index < needed; index += 1) {
-      value[index] = bytes[STAGED_VALUE + index]!;
-    }
+    copyBytes(this.#bytes, STAGED_VALUE, value, 0, needed);
   }
 
   /** Calls bpf(2) for the map at `fd` with the first `size` bytes; the result, or `-errno`. */
   call(command: number, fd: number, flags: number, size: number): number {
-    this.#words[0] = fd;
-    this.#words[6 + this.#low] = flags;
-    return this.#native.bpf(command, this.#address, size);
+    const words = this.#words;
+    words[0] = command;
+    words[1] = size;
+    words[ENTRY_FD] = fd;
+    words[ENTRY_FLAGS + this.#low] = flags;
+    return this.#call();
   }
 
   #copyIn(view: Uint8Array, at: number, needed: number, what: string): void {
-    checkView(view, what);
-    if (view.byteLength < needed) {
-      throw tooShort(view.byteLength, needed, what);
-    }
-    const bytes = this.#bytes;
-    for (let index = 0; index < needed; index += 1) {
-      bytes[at + index] = view[index]!;
-    }
+    checkRoom(view, needed, what);
+    copyBytes(view, 0, this.#bytes, at, needed);
   }
 
   #setAddress(word: number, address: number): void {
     this.#words[word + this.#low] = address % TWO_32;
     this.#words[word + this.#high] = Math.floor(address / TWO_32);
+  }
+}
+
+/**
+ * Copies a few bytes. Four at a time: after a system call each branch costs more than the four; and
+ * `set()` or a view of larger elements cost more than all of them.
+ */
+function copyBytes(
+  from: Uint8Array,
+  start: number,
+  to: Uint8Array,
+  at: number,
+  count: number,
+): void {
+  let index = 0;
+  for (; index + 3 < count; index += 4) {
+    to[at + index] = from[start + index]!;
+    to[at + index + 1] = from[start + index + 1]!;
+    to[at + index + 2] = from[start + index + 2]!;
+    to[at + index + 3] = from[start + index + 3]!;
+  }
+  for (; index < count; index += 1) {
+    to[at + index] = from[start + index]!;
   }
 }

@@ -53,6 +53,17 @@ export interface Native {
   bpf(command: number, attributes: number, size: number): number;
 
   /**
+   * A function that calls bpf(2) with what a buffer holds by then: the command (32 bits), the size of the
+   * attributes (32 bits), and the attributes. Without arguments a call takes 20 ns less.
+   *
+   * @param buffer - stays as it is, neither collected nor detached, until the function was called for the
+   *   last time
+   * @returns a function that returns what {@link Native.bpf} does
+   * @throws TypeError if `buffer` is no `ArrayBuffer`, is detached or has no room for the first two
+   */
+  prepare(buffer: ArrayBuffer): () => number;
+
+  /**
    * close(2). Afterwards the descriptor is gone whatever the result, unless that was `-EBADF`.
    *
    * @returns 0 or `-errno`

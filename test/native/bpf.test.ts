@@ -99,6 +99,45 @@ describeMaps('bpf()', () => {
   });
 });
 
+describeMaps('prepare()', () => {
+  const NO_COMMAND = 9999;
+
+  test('makes calls with what the buffer holds at the time', () => {
+    const fd = createArray(4, 8, 3);
+    const [key, value] = [Uint32Array.of(2), BigUint64Array.of(77n)];
+    const call = new DataView(new ArrayBuffer(40));
+    const go = native.prepare(call.buffer);
+    try {
+      call.setUint32(4, 32, true);
+      call.setUint32(8, fd, true);
+      call.setBigUint64(16, BigInt(native.address(key.buffer)), true);
+      call.setBigUint64(24, BigInt(native.address(value.buffer)), true);
+      for (const command of [BPF_MAP_UPDATE_ELEM, BPF_MAP_LOOKUP_ELEM]) {
+        call.setInt32(0, command, true);
+        expect(go()).toBe(0);
+        value[0] = 0n;
+      }
+      expect(go()).toBe(0);
+      expect(value).toEqual(BigUint64Array.of(77n));
+      key[0] = 3;
+      expect(go()).toBe(-2);
+      call.setInt32(0, NO_COMMAND, true);
+      expect(go()).toBe(-22);
+    } finally {
+      native.close(fd);
+    }
+  });
+
+  test('refuses what has no room for command and size', () => {
+    for (const bytes of [0, 7]) {
+      expect(() => native.prepare(new ArrayBuffer(bytes))).toThrow(/too short/);
+    }
+    const gone = new ArrayBuffer(8);
+    structuredClone(gone, { transfer: [gone] });
+    expect(() => native.prepare(gone)).toThrow(/detached/);
+  });
+});
+
 describeShim('close()', () => {
   testWithMaps('closes, and says -EBADF when there is nothing to close', () => {
     const fd = createArray(4, 4, 1);

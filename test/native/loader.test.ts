@@ -27,7 +27,7 @@ const failure = (platform = 'linux', arch: string = process.arch) => `
 describeShim('loading the native shim', () => {
   afterEach(() => cpSync(shimPath, pack.shim));
 
-  test('gives the sixteen functions, and the same object each time', () => {
+  test('gives the seventeen functions, and the same object each time', () => {
     const native = loadNative();
     expect(Object.keys(native).sort()).toEqual([
       'address',
@@ -42,6 +42,7 @@ describeShim('loading the native shim', () => {
       'map',
       'mapAt',
       'perfEventOpen',
+      'prepare',
       'raiseMemlock',
       'unmap',
       'unwatch',
