@@ -4,7 +4,7 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     testTimeout: 30_000,
-    // Fails tests that leave descriptors or mapped memory behind.
-    setupFiles: ['test/support/leak-check.ts'],
+    // The first fails tests that leave descriptors or mapped memory behind.
+    setupFiles: ['test/support/leak-check.ts', 'test/support/seed.ts'],
   },
 });
