@@ -7,6 +7,7 @@ import type { Kernel } from '../../src/kernel/kernel.ts';
 import { HashMap } from '../../src/maps/hash-map.ts';
 import { RawMap } from '../../src/maps/raw-map.ts';
 import { MemoryKernel } from '../../src/testing.ts';
+import { describeKernels } from '../support/kernels.ts';
 
 /** Before 5.6: `lookupBatch` and the like answer that there are no batches. */
 function withoutBatches(): { readonly kernel: Kernel; readonly calls: Map<string, number> } {
@@ -60,6 +61,52 @@ describe('removing entries while walking, without batches', () => {
     expect(met).toBe(5000);
     expect(calls.get('nextKey')).toBe(5001);
     expect(map.count()).toBe(2500);
+  });
+});
+
+describeKernels('replacing entries while walking', (place) => {
+  it.each([64, 512, 513, 2000])('meets each of %i entries once, in batches', (count) => {
+    using map = filled(place.kernel, count);
+    const met: number[] = [];
+    for (const key of map.keys()) {
+      met.push(key);
+      expect(map.delete(key)).toBe(true);
+      map.set(key, 0n);
+    }
+    expect(met.sort((a, b) => a - b)).toEqual(Array.from({ length: count }, (_, index) => index));
+    expect(map.count()).toBe(count);
+  });
+
+  it('meets each entry once without batches, where removing moves nothing else', () => {
+    using map = filled(withoutBatches().kernel, 2000);
+    const met = new Set<number>();
+    for (const [key] of map) {
+      expect(met.has(key)).toBe(false);
+      met.add(key);
+      map.delete(key);
+      map.set(key, 0n);
+    }
+    expect(met.size).toBe(2000);
+  });
+});
+
+describe('entries that come while walking', () => {
+  it('do not keep the walk going for ever', () => {
+    using map = HashMap.create({
+      key: u32,
+      value: u64,
+      maxEntries: 10_000,
+      kernel: new MemoryKernel(),
+    });
+    for (let key = 0; key < 600; key += 1) map.set(key, 0n);
+    let met = 0;
+    for (const key of map.keys()) {
+      met += 1;
+      map.delete(key);
+      map.set(1000 + met, 0n);
+      expect(met).toBeLessThan(2000);
+    }
+    expect(map.count()).toBe(600);
   });
 });
 

@@ -3,7 +3,8 @@
  * (`kernel/bpf/hashtab.c`).
  *
  * The order of entries is that in which they came, where the kernel's is that of its hash function;
- * every entry is a bucket of its own.
+ * every entry is a bucket of its own. As there, a key that is removed and comes again has the place that it
+ * had, so that whoever does this to each key of a walk comes to an end.
  */
 
 import { nameOfBytes } from '../../bytes/byte-name.ts';
@@ -18,6 +19,9 @@ interface Entry {
   readonly number: number;
   removed: boolean;
 }
+
+/** The value of what was removed. */
+const NOTHING = new Uint8Array(0);
 
 /** Below this many places the list is not worth tidying. */
 const SMALL = 64;
@@ -36,6 +40,10 @@ export class HashStore extends Store {
   readonly #entries = new Map<string, Entry>();
   /** Entries in order of arrival, some of them removed since. */
   #order: Entry[] = [];
+  /** Those that were removed, for as long as they have their place. */
+  readonly #removed = new Map<string, Entry>();
+  /** Where walks end: before what came after they began, which may have been read at another place. */
+  readonly #ends = new WeakMap<BatchCursor, number>();
   /** Every place before this one is of an entry that was removed. */
   #first = 0;
   #nextNumber = 0;
@@ -157,9 +165,13 @@ export class HashStore extends Store {
     }
     const { valueBytes } = this.#options;
     const position = new DataView(cursor.position.buffer, cursor.position.byteOffset);
+    if (!cursor.started) {
+      this.#ends.set(cursor, this.#nextNumber);
+    }
+    const end = this.#ends.get(cursor) ?? this.#nextNumber;
     let entry = this.#from(cursor.started ? position.getUint32(0) : 0);
     let done = 0;
-    while (entry !== undefined && done < count) {
+    while (entry !== undefined && entry.number < end && done < count) {
       keys.set(entry.key, done * entry.key.length);
       values.set(entry.value, done * valueBytes);
       done += 1;
@@ -167,7 +179,7 @@ export class HashStore extends Store {
       position.setUint32(0, entry.number + 1);
       entry = this.#from(entry.number + 1);
     }
-    cursor.done = entry === undefined;
+    cursor.done = entry === undefined || entry.number >= end;
     return done;
   }
 
@@ -176,11 +188,20 @@ export class HashStore extends Store {
   }
 
   #add(name: string, key: Uint8Array, value: Uint8Array): void {
-    this.#tidy();
-    const entry = { key, value, number: this.#nextNumber, removed: false };
-    this.#nextNumber += 1;
-    this.#entries.set(name, entry);
-    this.#order.push(entry);
+    const former = this.#removed.get(name);
+    if (former !== undefined) {
+      this.#removed.delete(name);
+      former.removed = false;
+      former.value = value;
+      this.#first = Math.min(this.#first, this.#placeOf(former.number));
+      this.#entries.set(name, former);
+    } else {
+      this.#tidy();
+      const entry = { key, value, number: this.#nextNumber, removed: false };
+      this.#nextNumber += 1;
+      this.#entries.set(name, entry);
+      this.#order.push(entry);
+    }
     this.#touch(name);
   }
 
@@ -188,6 +209,8 @@ export class HashStore extends Store {
     this.#entries.delete(name);
     this.#recent.delete(name);
     entry.removed = true;
+    entry.value = NOTHING;
+    this.#removed.set(name, entry);
   }
 
   #touch(name: string): void {
@@ -209,7 +232,16 @@ export class HashStore extends Store {
     while (this.#order[this.#first]?.removed === true) {
       this.#first += 1;
     }
-    let low = this.#first;
+    let place = Math.max(this.#first, this.#placeOf(number));
+    while (this.#order[place]?.removed === true) {
+      place += 1;
+    }
+    return this.#order[place];
+  }
+
+  /** The first place of an entry with this number or a higher one. */
+  #placeOf(number: number): number {
+    let low = 0;
     let high = this.#order.length;
     while (low < high) {
       const middle = (low + high) >>> 1;
@@ -219,16 +251,14 @@ export class HashStore extends Store {
         high = middle;
       }
     }
-    while (this.#order[low]?.removed === true) {
-      low += 1;
-    }
-    return this.#order[low];
+    return low;
   }
 
   /** Drops what was removed once it is more than what is there. */
   #tidy(): void {
     if (this.#order.length >= SMALL && this.#order.length >= 2 * this.#entries.size) {
       this.#order = this.#order.filter(({ removed }) => !removed);
+      this.#removed.clear();
       this.#first = 0;
     }
   }
