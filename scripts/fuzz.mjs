@@ -376,7 +376,7 @@ class Watched {
 
 /** @type {Progress} */
 const NOTHING = {
-  ...{ inputs: 0, kept: 0, reached: new Uint32Array(), refused: {}, mostHeapBytes: 0 },
+  ...{ inputs: 0, kept: 0, reached: new Uint32Array(), refused: {}, mostMemoryBytes: 0 },
   slowest: { milliseconds: 0, bytes: 0 },
 };
 let told = start;
@@ -429,7 +429,7 @@ function summarize() {
   const { milliseconds, bytes } = last.slowest;
   console.log(`  refused: ${JSON.stringify(last.refused)}`);
   console.log(`  slowest input: ${milliseconds.toFixed(0)} ms for ${bytes} bytes`);
-  console.log(`  most memory of one input: ${(last.mostHeapBytes / 1e6).toFixed(0)} MB`);
+  console.log(`  most memory of one input: ${(last.mostMemoryBytes / 1e6).toFixed(0)} MB`);
 }
 
 async function fuzz() {

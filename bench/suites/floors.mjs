@@ -15,6 +15,7 @@ const FLOORS = [
   { mode: 'headers', what: 'finding a record in memory (Atomics.load), one number of it' },
   { mode: 'copy', what: 'a copy of 64 bytes as a Uint8Array' },
   { mode: 'object', what: 'an object of a bigint and two numbers' },
+  { mode: 'indexed', what: 'an object with a prototype and two bigints at its indices' },
   { mode: 'loop', what: 'a turn of for await over values that are there' },
   { mode: 'call', what: 'a call of a native function that makes no system call' },
   { mode: 'bigint', what: 'an element of a BigUint64Array, kept' },

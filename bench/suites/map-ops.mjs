@@ -130,7 +130,7 @@ function singleRow({ operation, kind, what, bytes }, subjects, context) {
  * @returns {Row}
  */
 function perCpuRow(subjects, context) {
-  const reason = `${DECODED}, one for each CPU, in an object with methods`;
+  const reason = `${DECODED}, one for each CPU, in an object with a prototype and indices (floors: such an object)`;
   return {
     name: 'lookup, per-CPU u64, summed',
     subjects: [

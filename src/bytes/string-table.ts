@@ -19,11 +19,20 @@ const SHARED_BYTES = 0x10_0000;
 
 /** Tables up to this many bytes are turned into one JavaScript string and sliced. */
 const WHOLE_TABLE_BYTES = 1 << 20;
+/** Up to this many bytes at once, as most names will be asked for. */
+const SMALL_TABLE_BYTES = 1 << 14;
+/**
+ * Larger ones once the names that were asked for took an eighth of the time of the whole: of an object
+ * with thousands of types a dozen names are needed mostly.
+ */
+const PATIENCE = 1 / 8;
+/** To find and keep a name takes about as long as decoding so many bytes of a whole table. */
+const NAME_BYTES = 128;
 
 /**
  * Reads names from a string table. A table of plain ASCII is decoded once, and names are slices of
  * that one string; in a large one (a kernel's BTF), or where there are other characters, each name is
- * decoded when asked for, and kept.
+ * decoded when asked for, and kept. One of middle size starts with the latter.
  */
 export class StringTable {
   readonly bytes: Uint8Array;
@@ -32,12 +41,15 @@ export class StringTable {
   #names: Map<number, string> | undefined;
   /** Characters that may still be decoded. */
   #left: number;
+  /** What names may still take, as {@link NAME_BYTES}, before the whole table is decoded. */
+  #patience: number;
   readonly #isTable: boolean;
 
   /** The table keeps a view of `bytes`, not a copy. */
   constructor(bytes: Uint8Array) {
     this.bytes = bytes;
     this.#left = bytes.length * MOST_SHARING + SHARED_BYTES;
+    this.#patience = bytes.length <= SMALL_TABLE_BYTES ? 0 : bytes.length * PATIENCE;
     this.#isTable = bytes.length < LONGEST_BYTES || hasEnds(bytes);
     if (bytes.length > WHOLE_TABLE_BYTES) {
       this.#whole = null;
@@ -52,12 +64,13 @@ export class StringTable {
     if (offset < 0 || offset >= this.bytes.length || !this.#isTable) {
       return undefined;
     }
-    if (this.#whole === undefined) {
+    if (this.#whole === undefined && this.#patience <= 0) {
       this.#whole = decodeAscii(this.bytes);
     }
-    if (this.#whole !== null) {
-      const end = this.#whole.indexOf('\0', offset);
-      return end === -1 ? undefined : this.#whole.slice(offset, end);
+    const whole = this.#whole;
+    if (typeof whole === 'string') {
+      const end = whole.indexOf('\0', offset);
+      return end === -1 ? undefined : whole.slice(offset, end);
     }
     return this.#names?.get(offset) ?? this.#decode(offset);
   }
@@ -84,6 +97,7 @@ export class StringTable {
   #decode(offset: number): string | undefined {
     const end = this.bytes.indexOf(0, offset);
     this.#left -= end - offset;
+    this.#patience -= end - offset + NAME_BYTES;
     if (end === -1 || this.#left < 0) {
       return undefined;
     }

@@ -6,17 +6,28 @@
  * writing checks everything, and leaves no byte of its range unwritten: padding becomes zero.
  */
 
+/** Whether the machine itself is. */
+const LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
+
 /** Bytes to read from and write to, with the byte order of their numbers. */
 export class Memory {
   readonly bytes: Uint8Array;
   readonly view: DataView;
   readonly littleEndian: boolean;
+  /**
+   * The same bytes as whole numbers, where they are aligned and in the machine's own order; else null.
+   * V8 calls a function for a bigint out of a view (15 ns), and none for one out of an array (10 ns).
+   */
+  readonly bigs: BigUint64Array | null;
 
   /** Works on `bytes` in place. */
   constructor(bytes: Uint8Array, littleEndian: boolean) {
     this.bytes = bytes;
     this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.littleEndian = littleEndian;
+    const { buffer, byteOffset, length } = bytes;
+    const isAligned = byteOffset % 8 === 0 && length >= 8 && littleEndian === LITTLE_ENDIAN;
+    this.bigs = isAligned ? new BigUint64Array(buffer, byteOffset, Math.floor(length / 8)) : null;
   }
 }
 

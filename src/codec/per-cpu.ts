@@ -30,9 +30,9 @@ export function perCpu<T, I>(
     sizeBytes: step * cpus,
     alignment: ALIGNMENT,
     read(memory, at) {
-      const values: T[] = [];
+      const values = new Array<T>(cpus);
       for (let cpu = 0; cpu < cpus; cpu += 1) {
-        values.push(codec.read(memory, at + cpu * step));
+        values[cpu] = codec.read(memory, at + cpu * step);
       }
       return new PerCpuValues(values);
     },

@@ -63,6 +63,9 @@ export function shortName(name: string, what: string): string {
   if (name.includes('\0')) {
     throw new TypeError(`the name of a ${what} cannot contain a NUL character`);
   }
+  if (isAscii(name)) {
+    return name.slice(0, NAME_BYTES);
+  }
   let short = '';
   let size = 0;
   for (const character of name) {
@@ -73,6 +76,16 @@ export function shortName(name: string, what: string): string {
     short += character;
   }
   return short;
+}
+
+/** Names of C nearly always are; whoever loads a thousand programs waits for each of them. */
+function isAscii(name: string): boolean {
+  for (let at = 0; at < name.length; at += 1) {
+    if (name.charCodeAt(at) >= 0x80) {
+      return false;
+    }
+  }
+  return true;
 }
 
 function isU32(value: number): boolean {

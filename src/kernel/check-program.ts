@@ -6,7 +6,7 @@
 import { Instructions, LOAD_IMM64, SLOT_BYTES } from '../obj/instructions/instructions.ts';
 import { BPF_CLASS, BPF_JMP_OP, BPF_PSEUDO, BPF_PSEUDO_CALLS } from '../uapi/opcodes.ts';
 import { checkView } from './check-room.ts';
-import type { LogRequest, ProgramAttributes } from './program-calls.ts';
+import type { InfoTable, LogRequest, ProgramAttributes } from './program-calls.ts';
 
 const CALL = BPF_CLASS.JMP | BPF_JMP_OP.CALL;
 const LARGEST_U32 = 0xffff_ffff;
@@ -27,11 +27,8 @@ export function checkProgram(
   checkNumbers(attributes);
   const { instructions, btf, descriptors } = attributes;
   checkRecords(instructions, SLOT_BYTES, 'the instructions');
-  for (const table of [btf?.functionInfo, btf?.lineInfo]) {
-    if (table !== undefined && table !== null) {
-      checkRecords(table.bytes, table.recordBytes, 'the information on instructions');
-    }
-  }
+  checkTable(btf?.functionInfo);
+  checkTable(btf?.lineInfo);
   if (attributes.license.includes('\0')) {
     throw new TypeError('a license cannot contain a NUL character');
   }
@@ -44,19 +41,26 @@ export function checkProgram(
 }
 
 function checkNumbers(attributes: ProgramAttributes): void {
-  for (const [what, value] of [
-    ['type', attributes.type],
-    ['flags', attributes.flags],
-    ['expected attach type', attributes.expectedAttachType],
-    ['kernel version', attributes.kernelVersion],
-    ["target's type", attributes.target?.typeId ?? 0],
-  ] as const) {
-    // Operators of JavaScript give signed numbers: the bits are what counts.
-    if (!Number.isInteger(value) || value < LOWEST_I32 || value > LARGEST_U32) {
-      throw new TypeError(
-        `the ${what} of program "${attributes.name}" is an integer of 32 bits, not ${String(value)}`,
-      );
-    }
+  const { name, target } = attributes;
+  checkBits(attributes.type, 'type', name);
+  checkBits(attributes.flags, 'flags', name);
+  checkBits(attributes.expectedAttachType, 'expected attach type', name);
+  checkBits(attributes.kernelVersion, 'kernel version', name);
+  checkBits(target?.typeId ?? 0, "target's type", name);
+}
+
+function checkBits(value: number, what: string, program: string): void {
+  // Operators of JavaScript give signed numbers: the bits are what counts.
+  if (!Number.isInteger(value) || value < LOWEST_I32 || value > LARGEST_U32) {
+    throw new TypeError(
+      `the ${what} of program "${program}" is an integer of 32 bits, not ${String(value)}`,
+    );
+  }
+}
+
+function checkTable(table: InfoTable | null | undefined): void {
+  if (table !== undefined && table !== null) {
+    checkRecords(table.bytes, table.recordBytes, 'the information on instructions');
   }
 }
 

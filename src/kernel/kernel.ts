@@ -238,7 +238,12 @@ export interface Kernel extends ProgramCalls {
    *   if what is there is a program or a link
    */
   openPinnedMap(path: string, access: PinAccess): number;
-  /** Removes a pin; false if there is none. Refuses paths outside a BPF file system. */
+  /**
+   * Removes a pin; false if there is none, also for want of the directory that it would be in.
+   *
+   * @throws SyscallError with `ENOTDIR` if that directory is a pin itself, or a slash follows the pin;
+   *   with `EISDIR` for a directory, `EPERM` for a name with a dot, and `EINVAL` outside of BPF file systems
+   */
   unpin(path: string): boolean;
   /** What the directory `path` lies on. */
   fileSystem(path: string): FileSystemKind;

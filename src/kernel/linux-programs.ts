@@ -77,7 +77,8 @@ export class LinuxPrograms {
    * What a call points the kernel at, so that it is reachable until the call is over: a local variable
    * is not, once it was used for the last time.
    */
-  readonly #held: unknown[] = [];
+  #held: unknown[] = [];
+  #license: { readonly text: string; readonly bytes: Uint8Array } | undefined;
 
   constructor(block: AttributeBlock, objects: LinuxObjects, around: Around, littleEndian: boolean) {
     this.#block = block;
@@ -89,9 +90,9 @@ export class LinuxPrograms {
   load(attributes: ProgramAttributes, log: LogRequest | null): number {
     checkProgram(attributes, log, this.#littleEndian);
     const size = loadBytes(attributes, log);
-    const license = encodeText(`${attributes.license}\0`);
-    const descriptors = Int32Array.from(attributes.descriptors);
-    this.#held.push(attributes, log, license, descriptors);
+    const license = this.#licenseBytes(attributes.license);
+    const descriptors = descriptorBytes(attributes.descriptors);
+    this.#held = [attributes, log, license, descriptors];
     const result = this.#around.withMemlock(() => {
       this.#setProgram(attributes, license, size);
       this.#setTypes(attributes, descriptors);
@@ -101,7 +102,7 @@ export class LinuxPrograms {
       }
       return this.#load(size);
     });
-    this.#held.length = 0;
+    this.#held = [];
     if (log !== null) {
       log.wholeBytes = this.#block.u32(140);
     }
@@ -111,6 +112,14 @@ export class LinuxPrograms {
       throw refused(commandName(BPF_CMD.PROG_LOAD), -result, what, hint);
     }
     return this.#around.opened(result);
+  }
+
+  /** With a NUL. Kept, as all programs of an object have one. */
+  #licenseBytes(text: string): Uint8Array {
+    if (this.#license?.text !== text) {
+      this.#license = { text, bytes: encodeText(`${text}\0`) };
+    }
+    return this.#license.bytes;
   }
 
   info(fd: number): ProgramInfo {
@@ -236,7 +245,7 @@ export class LinuxPrograms {
     block.setU32(68, attributes.expectedAttachType);
   }
 
-  #setTypes({ btf, target }: ProgramAttributes, descriptors: Int32Array<ArrayBuffer>): void {
+  #setTypes({ btf, target }: ProgramAttributes, descriptors: Uint8Array | null): void {
     const block = this.#block;
     if (btf !== null) {
       block.setU32(72, btf.fd);
@@ -247,8 +256,7 @@ export class LinuxPrograms {
       block.setU32(108, target.typeId);
       block.setU32(112, target.fd ?? 0);
     }
-    const bytes = new Uint8Array(descriptors.buffer);
-    block.setPointer(120, bytes, bytes.length, 'the descriptors');
+    block.setPointer(120, descriptors, descriptors?.length ?? 0, 'the descriptors');
   }
 
   #setTable(
@@ -314,6 +322,11 @@ function loadBytes(attributes: ProgramAttributes, log: LogRequest | null): numbe
   if (attributes.btf !== null) return 108;
   if (attributes.expectedAttachType !== 0) return 72;
   return attributes.name === '' ? 48 : 64;
+}
+
+/** As the kernel reads them; null for none, as nearly always. */
+function descriptorBytes(descriptors: readonly number[]): Uint8Array | null {
+  return descriptors.length === 0 ? null : new Uint8Array(Int32Array.from(descriptors).buffer);
 }
 
 function tableOf(bytes: Uint8Array, recordBytes: number): InfoTable | null {

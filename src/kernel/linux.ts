@@ -8,7 +8,6 @@
 
 import { mkdirSync, readFileSync, rmdirSync, statfsSync, unlinkSync } from 'node:fs';
 import { endianness, release } from 'node:os';
-import { dirname } from 'node:path';
 import { decodeText, encodeText } from '../bytes/text.ts';
 import { SkepError, SyscallError } from '../errors.ts';
 import { BPF_CMD } from '../uapi/commands.ts';
@@ -43,6 +42,7 @@ import {
 import { watch } from './linux-watch.ts';
 import { explainCreate } from './map-hints.ts';
 import { loadNative, type Native } from './native.ts';
+import { parentOf } from './parent-of.ts';
 import type {
   BtfInfo,
   LogRequest,
@@ -415,7 +415,7 @@ class LinuxKernel implements Kernel {
   }
 
   unpin(path: string): boolean {
-    const kind = this.fileSystem(dirname(path));
+    const kind = this.fileSystem(parentOf(path));
     if (kind === 'missing') {
       return false;
     }

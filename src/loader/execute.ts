@@ -107,9 +107,7 @@ export class Execution {
     try {
       // Before anything is created for it.
       this.#each(plan, (step) => this.#checkPin(step));
-      this.#programs.expect(
-        plan.steps.flatMap((step) => (step.step === 'load-program' ? [step.program] : [])),
-      );
+      this.#programs.expect(programsOf(plan));
       this.#each(plan, (step) => this.#runStep(step));
       const { programs, structOps } = this.#programs;
       return {
@@ -537,6 +535,16 @@ export class Execution {
     }
     this.#maps.clear();
   }
+}
+
+function programsOf({ steps }: Plan): string[] {
+  const programs: string[] = [];
+  for (const step of steps) {
+    if (step.step === 'load-program') {
+      programs.push(step.program);
+    }
+  }
+  return programs;
 }
 
 /** A map declared read-only or write-only for system calls is opened that way from its pin too. */

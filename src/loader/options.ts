@@ -87,67 +87,104 @@ export interface LoadOptions<G extends object = Globals> {
 /** `BPF_LOG_LEVEL1`, `BPF_LOG_LEVEL2` and `BPF_LOG_STATS` of include/linux/bpf_verifier.h. */
 const MOST_LOG_LEVEL = 7;
 
-const u32 = z.int().min(0).max(0xffff_ffff);
+function u32() {
+  return z.int().min(0).max(0xffff_ffff);
+}
 
-const mapOptionsSchema = z.strictObject({
-  maxEntries: u32.optional(),
-  flags: u32.optional(),
-  pin: z.union([z.string().min(1), z.literal(false)]).optional(),
-  replace: z
-    .custom<RawMap>((value) => value instanceof RawMap, { error: 'expected the handle of a map' })
-    .optional(),
-  create: z.boolean().optional(),
-  members: z
+function mapSchema() {
+  return z.strictObject({
+    maxEntries: u32().optional(),
+    flags: u32().optional(),
+    pin: z.union([z.string().min(1), z.literal(false)]).optional(),
+    replace: z
+      .custom<RawMap>((value) => value instanceof RawMap, { error: 'expected the handle of a map' })
+      .optional(),
+    create: z.boolean().optional(),
+    members: valuesByName(),
+    slots: z.record(z.string().regex(/^\d+$/), z.union([z.string(), z.null()])).optional(),
+  });
+}
+
+function programSchema() {
+  return z.strictObject({
+    autoload: z.boolean().optional(),
+    type: z.union([z.string(), u32()]).optional(),
+    attachType: z.union([z.string(), u32()]).optional(),
+    attachTo: z.string().min(1).optional(),
+    attachProgram: z
+      .custom<Program>((value) => value instanceof Program, { error: 'expected a Program' })
+      .optional(),
+    flags: u32().optional(),
+    pin: z.union([z.string().min(1), z.literal(false)]).optional(),
+  });
+}
+
+function valuesByName() {
+  return z
     .custom<object>((value) => typeof value === 'object' && value !== null, {
       error: 'expected an object of values by name',
     })
-    .optional(),
-  slots: z.record(z.string().regex(/^\d+$/), z.union([z.string(), z.null()])).optional(),
-});
+    .optional();
+}
 
-const programOptionsSchema = z.strictObject({
-  autoload: z.boolean().optional(),
-  type: z.union([z.string(), u32]).optional(),
-  attachType: z.union([z.string(), u32]).optional(),
-  attachTo: z.string().min(1).optional(),
-  attachProgram: z
-    .custom<Program>((value) => value instanceof Program, { error: 'expected a Program' })
-    .optional(),
-  flags: u32.optional(),
-  pin: z.union([z.string().min(1), z.literal(false)]).optional(),
-});
+function btfSchema() {
+  const given = z.custom<Btf>((value) => value instanceof Btf, {
+    error: 'expected a path, bytes or a Btf',
+  });
+  return z.union([z.string().min(1), z.instanceof(Uint8Array), given]);
+}
 
-const btfSchema = z.custom<Btf>((value) => value instanceof Btf, {
-  error: 'expected a path, bytes or a Btf',
-});
+/**
+ * The schema of all options. Making one takes milliseconds, which is more than most objects take to
+ * load: it is made when there are options to check.
+ */
+function optionsSchema() {
+  const optionValue = z.union([z.string(), z.number(), z.bigint(), z.boolean()]);
+  return z.strictObject({
+    kernel: z
+      .custom<Kernel>((value) => typeof (value as Kernel | null)?.createMap === 'function', {
+        error: 'expected a Kernel',
+      })
+      .optional(),
+    pinDirectory: z.string().min(1).optional(),
+    pinAll: z.boolean().optional(),
+    maps: z.record(z.string(), mapSchema()).optional(),
+    globals: valuesByName(),
+    programs: z.record(z.string(), programSchema()).optional(),
+    pinPrograms: z.string().min(1).optional(),
+    replacePrograms: z.boolean().optional(),
+    kernelConfig: z.record(z.string(), optionValue).optional(),
+    kernelBtf: btfSchema().optional(),
+    logLevel: z.int().min(0).max(MOST_LOG_LEVEL).optional(),
+    onVerifierLog: z
+      .custom<(program: string, log: VerifierLog) => void>((value) => typeof value === 'function')
+      .optional(),
+    onStep: z.custom<(event: StepEvent) => void>((value) => typeof value === 'function').optional(),
+  });
+}
 
-const optionValue = z.union([z.string(), z.number(), z.bigint(), z.boolean()]);
+let schema: ReturnType<typeof optionsSchema> | undefined;
 
-const loadOptionsSchema = z.strictObject({
-  kernel: z
-    .custom<Kernel>((value) => typeof (value as Kernel | null)?.createMap === 'function', {
-      error: 'expected a Kernel',
-    })
-    .optional(),
-  pinDirectory: z.string().min(1).optional(),
-  pinAll: z.boolean().optional(),
-  maps: z.record(z.string(), mapOptionsSchema).optional(),
-  globals: z
-    .custom<object>((value) => typeof value === 'object' && value !== null, {
-      error: 'expected an object of values by name',
-    })
-    .optional(),
-  programs: z.record(z.string(), programOptionsSchema).optional(),
-  pinPrograms: z.string().min(1).optional(),
-  replacePrograms: z.boolean().optional(),
-  kernelConfig: z.record(z.string(), optionValue).optional(),
-  kernelBtf: z.union([z.string().min(1), z.instanceof(Uint8Array), btfSchema]).optional(),
-  logLevel: z.int().min(0).max(MOST_LOG_LEVEL).optional(),
-  onVerifierLog: z
-    .custom<(program: string, log: VerifierLog) => void>((value) => typeof value === 'function')
-    .optional(),
-  onStep: z.custom<(event: StepEvent) => void>((value) => typeof value === 'function').optional(),
-});
+function problemsOf(options: LoadOptions<object>): string[] {
+  if (isEmpty(options)) {
+    return [];
+  }
+  schema ??= optionsSchema();
+  // Not in the schema: of a union it says only that nothing fits.
+  const parsed = schema.safeParse(
+    options.programs === false ? { ...options, programs: undefined } : options,
+  );
+  return (parsed.error?.issues ?? []).map(
+    ({ path, message }) => `${path.length === 0 ? '' : `${path.join('.')}: `}${message}`,
+  );
+}
+
+/** Whether there is no option at all, not even one that is inherited. */
+function isEmpty(options: object): boolean {
+  return (
+    Object.getPrototypeOf(options) === Object.prototype && Reflect.ownKeys(options).length === 0
+  );
+}
 
 /** Options after checking: defaults filled in, maps by name. */
 export interface CheckedOptions {
@@ -176,15 +213,9 @@ const STATISTICS = 4;
  *   that the object does not have
  */
 export function checkOptions(options: LoadOptions<object>, object: ObjectFile): CheckedOptions {
-  // Not in the schema: of a union it says only that nothing fits.
   const { programs } = options;
-  const parsed = loadOptionsSchema.safeParse(
-    programs === false ? { ...options, programs: undefined } : options,
-  );
-  if (!parsed.success) {
-    const problems = parsed.error.issues.map(
-      ({ path, message }) => `${path.length === 0 ? '' : `${path.join('.')}: `}${message}`,
-    );
+  const problems = problemsOf(options);
+  if (problems.length > 0) {
     throw new TypeError(`load options: ${problems.join('; ')}`);
   }
   // The originals, not zod's copies: those would drop keys such as `__proto__`.

@@ -17,7 +17,7 @@ import type { ObjectFile } from '../obj/object.ts';
 import { BPF_F } from '../uapi/map-flags.ts';
 import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
 import { dataKernelName } from './data-name.ts';
-import { initialContents } from './initial-globals.ts';
+import { type InitialContents, initialContents } from './initial-globals.ts';
 import { type CheckedOptions, checkOptions, type LoadOptions, type MapOptions } from './options.ts';
 import {
   type ProgramOmission,
@@ -28,7 +28,7 @@ import {
 } from './plan-programs.ts';
 import { planStructOps, type StructOpsPlan } from './plan-struct-ops.ts';
 import { isOuter, type Machine, type MapShape, shapeOf } from './shapes.ts';
-import type { LoadProgramStep, Step } from './steps.ts';
+import type { LoadProgramStep, Step, WriteStep } from './steps.ts';
 
 /** A map, or contents of one, left out, and why. */
 export interface MapOmission {
@@ -81,7 +81,7 @@ class Planner {
   /** Pin paths and what they are of. */
   readonly #paths = new Map<string, string>();
   /** What data sections start with, where the options say so. */
-  readonly #initial: ReadonlyMap<string, Uint8Array>;
+  readonly #initial: ReadonlyMap<string, InitialContents>;
 
   constructor(object: ObjectFile, options: CheckedOptions, machine: Machine) {
     this.#object = object;
@@ -272,11 +272,12 @@ class Planner {
       kernelName: dataKernelName(this.#object.file, name),
       shape,
     });
-    const contents = initial ?? section.contents;
     if (name === '.kconfig') {
       this.#regular.push({ step: 'write-options', map: name });
-    } else if (contents !== null) {
-      this.#regular.push({ step: 'write', map: name, contents });
+    } else if (initial !== undefined) {
+      this.#regular.push(writeStep(name, initial));
+    } else if (section.contents !== null) {
+      this.#regular.push({ step: 'write', map: name, contents: section.contents });
     }
     if (section.readOnly) {
       this.#regular.push({ step: 'freeze', map: name });
@@ -291,15 +292,21 @@ class Planner {
     return section === undefined || section.size === 0 ? undefined : section;
   }
 
+  /** As they will be: options may have made one smaller than it is declared, or left it out. */
   #checkArenas(): void {
     const section = this.#arenaGlobals();
     const size = section?.size ?? 0;
-    for (const { name, typeNumber, maxEntries } of this.#object.maps.values()) {
-      const bytes = maxEntries * this.#machine.pageSize;
-      if (typeNumber === BPF_MAP_TYPE.ARENA && bytes < size) {
+    const { pageSize } = this.#machine;
+    for (const step of this.#regular) {
+      if (step.step !== 'create' || step.shape.type !== BPF_MAP_TYPE.ARENA) {
+        continue;
+      }
+      const { maxEntries } = step.shape;
+      if (maxEntries * pageSize < size) {
+        const needed = Math.ceil(size / pageSize);
         throw new SkepError(
           'ERR_SKEP_LOAD',
-          `map "${name}" has ${maxEntries} pages (${bytes} bytes), too few for the globals of the arena (${size} bytes)`,
+          `map "${step.map}" has ${maxEntries} pages (${maxEntries * pageSize} bytes), too few for the globals of the arena (${size} bytes): it needs ${needed} (max_entries, or option maxEntries of the map)`,
         );
       }
     }
@@ -360,6 +367,17 @@ class Planner {
     this.#paths.set(path, what);
     return path;
   }
+}
+
+/** Its contents are put together when they are asked for. */
+function writeStep(map: string, initial: InitialContents): WriteStep {
+  return {
+    step: 'write',
+    map,
+    get contents() {
+      return initial.bytes;
+    },
+  };
 }
 
 const NO_PROGRAMS: ProgramPlan = { loads: [], omitted: [] };

@@ -75,7 +75,7 @@ function isNamed(name: string, family: string): boolean {
  * @param size in bytes
  * @throws ObjectError `ERR_SKEP_DATA`
  */
-export function checkDataSize(name: string, size: number): void {
+function checkDataSize(name: string, size: number): void {
   if (size > MOST_BYTES) {
     throw new ObjectError(
       'ERR_SKEP_DATA',

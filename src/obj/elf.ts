@@ -85,6 +85,7 @@ export class ElfFile {
   readonly view: DataView;
   readonly littleEndian: boolean;
   #symbols: ElfSymbols | undefined;
+  #tableOffset = 0;
 
   private constructor(bytes: Uint8Array) {
     this.bytes = bytes;
@@ -109,6 +110,17 @@ export class ElfFile {
     return section.type === SHT.NOBITS
       ? this.bytes.subarray(0, 0)
       : this.bytes.subarray(section.offset, section.offset + section.size);
+  }
+
+  /**
+   * A byte of a section's name, 0 behind its end and past it: for those who look for a few names.
+   *
+   * @internal
+   */
+  nameByte(section: ElfSection, index: number): number {
+    const at = this.#tableOffset + section.index * SECTION_HEADER_BYTES;
+    const name = this.view.getUint32(at, this.littleEndian);
+    return this.sectionNames.bytes[name + index] ?? 0;
   }
 
   /**
@@ -213,6 +225,7 @@ export class ElfFile {
         0x3e,
       );
     }
+    this.#tableOffset = tableOffset;
     this.sectionNames = this.#readNames(tableOffset + namesIndex * SECTION_HEADER_BYTES);
     const sections: ElfSection[] = [];
     for (let index = 0; index < count; index += 1) {

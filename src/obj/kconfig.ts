@@ -13,12 +13,18 @@ import type { Btf } from './btf/btf.ts';
 import { resolveType, sizeOfType } from './btf/layout.ts';
 import { spellType } from './btf/spell.ts';
 import type { BtfSection } from './btf/types.ts';
-import { checkDataSize, type DataSection, type DataVariable } from './data.ts';
+import type { DataSection, DataVariable } from './data.ts';
+
+/**
+ * The most bytes of all externs. There is no data that they would have to be as large as, only a size that
+ * is claimed, and an option's value is a line of the kernel's configuration.
+ */
+const MOST_BYTES = 1 << 20;
 
 /**
  * Lays the externs of `.kconfig` out.
  *
- * @throws ObjectError `ERR_SKEP_DATA` for a type it cannot have, or more bytes than a map can have
+ * @throws ObjectError `ERR_SKEP_DATA` for a type it cannot have, or more than 1 MiB of them
  */
 export function kconfigSection(btf: Btf, sectionId: number): DataSection {
   const section = btf.type(sectionId) as BtfSection;
@@ -48,7 +54,13 @@ export function kconfigSection(btf: Btf, sectionId: number): DataSection {
     end = offset + extern.size;
     return { ...extern, offset };
   });
-  checkDataSize('.kconfig', end);
+  if (end > MOST_BYTES) {
+    throw new ObjectError(
+      'ERR_SKEP_DATA',
+      `data section ".kconfig" has ${end} bytes; more than ${MOST_BYTES} no options need`,
+      { section: '.kconfig' },
+    );
+  }
   return {
     name: '.kconfig',
     size: end,

@@ -15,15 +15,10 @@ import type { ObjectCode } from './relocations-code.ts';
 const TAG = 'exception_callback:';
 
 /** Names of callbacks by the name of the tagged function. */
-type Tags = ReadonlyMap<string, readonly string[]>;
+export type CallbackTags = ReadonlyMap<string, readonly string[]>;
 
-const tags = new WeakMap<Btf, Tags>();
-
-function tagsOf(btf: Btf): Tags {
-  const known = tags.get(btf);
-  if (known !== undefined) {
-    return known;
-  }
+/** Reads the tags of all programs. */
+export function readCallbackTags(btf: Btf): CallbackTags {
   const found = new Map<string, string[]>();
   for (const id of btf.idsOfKind('decl_tag')) {
     const name = btf.nameOf(id);
@@ -35,7 +30,6 @@ function tagsOf(btf: Btf): Tags {
       named.push(name.slice(TAG.length));
     }
   }
-  tags.set(btf, found);
   return found;
 }
 
@@ -49,9 +43,8 @@ export function exceptionCallback(
   code: ObjectCode,
   program: CodeFunction,
 ): CodeFunction | undefined {
-  const { btf } = code.object;
-  const names = btf === undefined ? [] : (tagsOf(btf).get(program.name) ?? []);
-  const [wanted, second] = names;
+  const tags = code.callbackTags;
+  const [wanted, second] = tags.size === 0 ? [] : (tags.get(program.name) ?? []);
   if (wanted === undefined || second !== undefined) {
     return undefined;
   }

@@ -11,7 +11,7 @@ import { ObjectError } from '../errors.ts';
 import { BPF_PSEUDO } from '../uapi/opcodes.ts';
 import { SourceLines } from './btf/ext-lines.ts';
 import { InfoRecords } from './btf/ext-records.ts';
-import type { ByteOrder } from './elf.ts';
+import { CodeRoom } from './code-room.ts';
 import { Instructions, SLOT_BYTES } from './instructions/instructions.ts';
 import { exceptionCallback } from './link-exceptions.ts';
 import type { CodeFunction } from './link-functions.ts';
@@ -75,44 +75,66 @@ function codeOf(object: ObjectFile): ObjectCode {
  * const { instructions, relocations } = linkProgram(object, 'count_packets');
  */
 export function linkProgram(object: ObjectFile, name: string): LinkedProgram {
-  const definition = object.programs.get(name);
-  if (definition === undefined) {
-    throw new RangeError(`linkProgram: the object has no program "${name}"`);
+  return new Linker(object).link(name);
+}
+
+/** Links programs of one object, whose instructions and tables share memory. */
+export class Linker {
+  readonly #object: ObjectFile;
+  readonly #code: ObjectCode;
+  readonly #room = new CodeRoom();
+
+  constructor(object: ObjectFile) {
+    this.#object = object;
+    this.#code = codeOf(object);
   }
-  const code = codeOf(object);
-  // As libbpf: an extern that nothing declares is an error for every program of the object.
-  void code.externs;
-  const entry = code.functions.containing(definition.sectionIndex, definition.offset)!;
-  const placed = new Placement(code);
-  placed.follow(entry);
-  const callback = exceptionCallback(code, entry);
-  if (callback !== undefined) {
-    placed.follow(callback);
+
+  /** Links a program. @throws as {@link linkProgram} */
+  link(name: string): LinkedProgram {
+    const definition = this.#object.programs.get(name);
+    if (definition === undefined) {
+      throw new RangeError(`linkProgram: the object has no program "${name}"`);
+    }
+    const code = this.#code;
+    // As libbpf: an extern that nothing declares is an error for every program of the object.
+    void code.externs;
+    const entry = code.functions.containing(definition.sectionIndex, definition.offset)!;
+    const placement = new Placement(code);
+    placement.follow(entry);
+    const callback = exceptionCallback(code, entry);
+    if (callback !== undefined) {
+      placement.follow(callback);
+    }
+    const room = this.#room;
+    const lineInfo = joinRecords(code, placement, 'lines', room);
+    return {
+      definition,
+      instructions: placement.instructions(room),
+      functions: placement.functions(),
+      relocations: placement.left(),
+      functionInfo: joinRecords(code, placement, 'functions', room),
+      lineInfo,
+      // With lines there is BTF.
+      lines: lineInfo === undefined ? undefined : new SourceLines(lineInfo, this.#object.btf!),
+    };
   }
-  const lineInfo = joinRecords(code, placed, 'lines');
-  return {
-    definition,
-    instructions: placed.instructions(object.byteOrder),
-    functions: [...placed.slots].map(([{ name: own, section, offset, size }, slot]) => ({
-      name: own,
-      section: section.name,
-      offset,
-      slot,
-      slots: size / SLOT_BYTES,
-    })),
-    relocations: placed.left(),
-    functionInfo: joinRecords(code, placed, 'functions'),
-    lineInfo,
-    // With lines there is BTF.
-    lines: lineInfo === undefined ? undefined : new SourceLines(lineInfo, object.btf!),
-  };
+}
+
+/** A function and its place in a program. */
+interface Placed {
+  readonly code: CodeFunction;
+  /** Its first instruction. */
+  readonly slot: number;
+  readonly relocations: readonly CodeRelocation[];
 }
 
 /** Which functions a program has, and where. */
 class Placement {
-  /** The first instruction of each function, in the order of their places. */
-  readonly slots = new Map<CodeFunction, number>();
+  /** In the order of their places. */
+  readonly placed: Placed[] = [];
   readonly #code: ObjectCode;
+  /** The first instruction of each; undefined as long as there is but one, as in most programs. */
+  #slots: Map<CodeFunction, number> | undefined;
   #end = 0;
 
   constructor(code: ObjectCode) {
@@ -121,27 +143,48 @@ class Placement {
 
   /** Places a function, and all it reaches, behind what is there; nothing if it is there already. */
   follow(entry: CodeFunction): void {
-    if (this.slots.has(entry)) {
+    if (this.#slotOf(entry) !== undefined) {
       return;
     }
+    const relocations = this.#append(entry);
+    if (relocations.some(isReference)) {
+      this.#followAll(relocations);
+    }
+  }
+
+  #followAll(relocations: readonly CodeRelocation[]): void {
     // A list of its own instead of recursion: chains of calls may be longer than the stack.
-    const open: { readonly relocations: readonly CodeRelocation[]; next: number }[] = [];
-    const append = (one: CodeFunction) => {
-      this.slots.set(one, this.#end);
-      this.#end += one.size / SLOT_BYTES;
-      this.#check(one);
-      open.push({ relocations: this.#code.relocations(one), next: 0 });
-    };
-    append(entry);
+    const open = [{ relocations, next: 0 }];
     for (let top = open.at(-1); top !== undefined; top = open.at(-1)) {
       const relocation = top.relocations[top.next];
       top.next += 1;
       if (relocation === undefined) {
         open.pop();
-      } else if (isReference(relocation) && !this.slots.has(relocation.target)) {
-        append(relocation.target);
+      } else if (isReference(relocation) && this.#slotOf(relocation.target) === undefined) {
+        open.push({ relocations: this.#append(relocation.target), next: 0 });
       }
     }
+  }
+
+  /** @returns what the function refers to */
+  #append(code: CodeFunction): readonly CodeRelocation[] {
+    const [first] = this.placed;
+    if (first !== undefined) {
+      this.#slots ??= new Map([[first.code, first.slot]]);
+      this.#slots.set(code, this.#end);
+    }
+    const slot = this.#end;
+    this.#end += code.size / SLOT_BYTES;
+    this.#check(code);
+    const relocations = this.#code.relocations(code);
+    this.placed.push({ code, slot, relocations });
+    return relocations;
+  }
+
+  #slotOf(code: CodeFunction): number | undefined {
+    return this.#slots === undefined
+      ? this.placed.find((one) => one.code === code)?.slot
+      : this.#slots.get(code);
   }
 
   /** Functions of sections that share their bytes would make more of a file than is in it. */
@@ -156,14 +199,15 @@ class Placement {
   }
 
   /** The code of all functions, with the distances between them. */
-  instructions(byteOrder: ByteOrder): Instructions {
-    const linked = new Instructions(new Uint8Array(this.#end * SLOT_BYTES), byteOrder);
-    for (const [one, start] of this.slots) {
-      linked.bytes.set(this.#code.bytes(one), start * SLOT_BYTES);
-      for (const relocation of this.#code.relocations(one)) {
+  instructions(room: CodeRoom): Instructions {
+    const { byteOrder } = this.#code.object;
+    const linked = new Instructions(room.take(this.#end * SLOT_BYTES), byteOrder);
+    for (const { code, slot: start, relocations } of this.placed) {
+      linked.bytes.set(this.#code.bytes(code), start * SLOT_BYTES);
+      for (const relocation of relocations) {
         if (isReference(relocation)) {
           const slot = start + relocation.slot;
-          linked.setImm(slot, this.slots.get(relocation.target)! - slot - 1);
+          linked.setImm(slot, this.#slotOf(relocation.target)! - slot - 1);
           if (relocation.kind === 'function') {
             linked.setSrc(slot, BPF_PSEUDO.FUNC);
           }
@@ -173,13 +217,28 @@ class Placement {
     return linked;
   }
 
+  /** The functions as they are told. */
+  functions(): LinkedFunction[] {
+    return this.placed.map(({ code: { name, section, offset, size }, slot }) => ({
+      name,
+      section: section.name,
+      offset,
+      slot,
+      slots: size / SLOT_BYTES,
+    }));
+  }
+
   /** What the instructions refer to besides each other. */
-  left(): LinkedRelocation[] {
+  left(): readonly LinkedRelocation[] {
+    const [first] = this.placed;
+    if (this.placed.length === 1 && first!.relocations.every(isLeft)) {
+      return first!.relocations;
+    }
     const left: LinkedRelocation[] = [];
-    for (const [one, start] of this.slots) {
-      for (const relocation of this.#code.relocations(one)) {
-        if (!isReference(relocation)) {
-          left.push(start === 0 ? relocation : { ...relocation, slot: start + relocation.slot });
+    for (const { slot, relocations } of this.placed) {
+      for (const relocation of relocations) {
+        if (isLeft(relocation)) {
+          left.push(slot === 0 ? relocation : { ...relocation, slot: slot + relocation.slot });
         }
       }
     }
@@ -193,20 +252,28 @@ function isReference(
   return relocation.kind === 'call' || relocation.kind === 'function';
 }
 
+function isLeft(relocation: CodeRelocation): relocation is LinkedRelocation {
+  return !isReference(relocation);
+}
+
 /**
  * The information about all functions of a program. Without any about the program itself there is
  * none; with it, every function must have some, or the kernel would refuse the whole.
  */
 function joinRecords(
   code: ObjectCode,
-  { slots }: Placement,
+  { placed }: Placement,
   table: 'functions' | 'lines',
+  room: CodeRoom,
 ): InfoRecords | undefined {
   const parts: InfoRecords[] = [];
-  for (const [one, slot] of slots) {
+  for (const { code: one, slot } of placed) {
     const { section, offset, size, name } = one;
-    const own = code.infoOf(section)[table]?.moved(offset, offset + size, slot);
+    const own = code.infoOf(section)[table]?.moved(offset, offset + size, slot, room);
     if (own !== undefined) {
+      if (placed.length === 1) {
+        return own;
+      }
       parts.push(own);
     } else if (slot === 0) {
       return undefined;
@@ -218,5 +285,5 @@ function joinRecords(
       );
     }
   }
-  return InfoRecords.concat(parts);
+  return InfoRecords.concat(parts, room);
 }

@@ -20,6 +20,22 @@ const U32_MAX = 0xffff_ffffn;
 /** Shared by the many maps without initial values. */
 const NO_SLOTS: MapDefinition['slots'] = Object.freeze([]);
 
+const MEMBERS = [
+  'type',
+  'key',
+  'value',
+  'key_size',
+  'value_size',
+  'max_entries',
+  'map_flags',
+  'map_extra',
+  'numa_node',
+  'pinning',
+  'values',
+] as const;
+const EXPECTED: ReadonlyMap<string, string> = new Map(MEMBERS.map((name) => [name, name]));
+const WHAT = `there are ${MEMBERS.join(', ')}`;
+
 /** A definition while its members are read: in place, as an object may have thousands of maps. */
 type Fields = { -readonly [K in keyof MapDefinition]: MapDefinition[K] };
 
@@ -28,7 +44,7 @@ export class MemberReader {
   readonly btf: Btf;
   /** Byte offset of `values` in the struct read last, -1 if there is no such member. */
   valuesOffset = -1;
-  readonly #recent: MemberNames = { offsets: [], names: [] };
+  readonly #recent: MemberNames = { offsets: [], names: [], expected: EXPECTED };
   /** One object for all members: nothing of it is kept. */
   readonly #member: MutableMember = { name: '', typeId: 0, bitOffset: 0, bitSize: 0 };
 
@@ -52,7 +68,7 @@ export class MemberReader {
     let valuesOffset = -1;
     const count = btf.entriesOf(structId);
     for (let index = 0; index < count; index += 1) {
-      if (index === MEMBERS) {
+      if (index === MEMBERS.length) {
         // In C names differ; maps that share a struct would all have to read it to its end.
         throw new MapDefinitionError(name, undefined, `its struct has ${count} members; ${WHAT}`, {
           typeId: structId,
@@ -326,11 +342,6 @@ function parseValues(
     );
   }
 }
-
-/** How many members there are. */
-const MEMBERS = 11;
-const WHAT =
-  'there are type, key, value, key_size, value_size, max_entries, map_flags, map_extra, numa_node, pinning, values';
 
 function unknownMember(map: string, member: BtfMember): MapDefinitionError {
   return new MapDefinitionError(map, member.name, `there is no such member of a map; ${WHAT}`, {

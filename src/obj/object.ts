@@ -4,7 +4,6 @@ import { decodeText } from '../bytes/text.ts';
 import { ObjectError } from '../errors.ts';
 import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
 import { Btf } from './btf/btf.ts';
-import { checkBtf } from './btf/check.ts';
 import { type DataSection, ElfDataSection, isData } from './data.ts';
 import { type ByteOrder, ElfFile, type ElfSection, SHT } from './elf.ts';
 import { kconfigSection } from './kconfig.ts';
@@ -100,6 +99,10 @@ function findSections(elf: ElfFile): NamedSections {
     data: undefined,
   };
   for (const section of elf.sections) {
+    // Most have names that start otherwise, which need not become text.
+    if (!mayMatter(elf.nameByte(section, 0), elf.nameByte(section, 1))) {
+      continue;
+    }
     const { name } = section;
     switch (name) {
       case '.maps':
@@ -127,6 +130,27 @@ function findSections(elf: ElfFile): NamedSections {
     }
   }
   return found;
+}
+
+/** Whether the name of a section that {@link findSections} looks for, or of data, starts like this. */
+function mayMatter(first: number, second: number): boolean {
+  switch (first) {
+    case 0x2e: // ".maps", ".BTF", ".addr_space.1", ".data", ".bss", ".rodata"
+      return (
+        second === 0x6d ||
+        second === 0x42 ||
+        second === 0x61 ||
+        second === 0x64 ||
+        second === 0x62 ||
+        second === 0x72
+      );
+    case 0x6c: // "license"
+    case 0x76: // "version"
+    case 0x6d: // "maps" and "maps/..."
+      return true;
+    default:
+      return false;
+  }
 }
 
 function once(before: ElfSection | undefined, section: ElfSection): ElfSection {
@@ -182,7 +206,7 @@ function readBtf(elf: ElfFile, section: ElfSection | undefined): Btf | undefined
       { section: '.BTF' },
     );
   }
-  const btf = Btf.parse(elf.data(section));
+  const btf = Btf.parseChecked(elf.data(section));
   if (btf.littleEndian !== elf.littleEndian) {
     throw new ObjectError(
       'ERR_SKEP_BTF',
@@ -190,15 +214,17 @@ function readBtf(elf: ElfFile, section: ElfSection | undefined): Btf | undefined
       { section: '.BTF' },
     );
   }
-  checkBtf(btf);
   return btf;
 }
 
 /** The ids of `datasec` types by name. They are decoded by whoever needs what they list. */
 function describedSections(btf: Btf | undefined): Map<string, number> {
   const described = new Map<string, number>();
-  for (const id of btf?.idsOfKind('datasec') ?? []) {
-    const name = btf!.nameOf(id);
+  if (btf === undefined) {
+    return described;
+  }
+  for (const id of btf.idsOfKind('datasec')) {
+    const name = btf.nameOf(id);
     if (!described.has(name)) {
       described.set(name, id);
     }

@@ -13,6 +13,7 @@ import { isData } from './data.ts';
 import { type ElfRelocation, type ElfSection, SHT, STT } from './elf.ts';
 import { disassembleInstruction } from './instructions/disassemble.ts';
 import { Instructions, LOAD_IMM64, SLOT_BYTES } from './instructions/instructions.ts';
+import { type CallbackTags, readCallbackTags } from './link-exceptions.ts';
 import { type CodeFunction, CodeFunctions } from './link-functions.ts';
 import type { ObjectFile } from './object.ts';
 import type { CodeRelocation, RelocationTarget } from './relocations.ts';
@@ -37,6 +38,7 @@ export class ObjectCode {
   #mapsByPlace: Map<number, Map<number, string>> | undefined;
   #namedFirst: Map<string, number> | undefined;
   #ext: BtfExt | null | undefined;
+  #callbackTags: CallbackTags | undefined;
   #globalText: Map<string, CodeFunction> | undefined;
   #optionOffsets: Map<string, number> | undefined;
   #arena: string | null | undefined;
@@ -77,6 +79,15 @@ export class ObjectCode {
     return this.#ext;
   }
 
+  /** Which programs name a function for exceptions. */
+  get callbackTags(): CallbackTags {
+    if (this.#callbackTags === undefined) {
+      const { btf } = this.object;
+      this.#callbackTags = btf === undefined ? new Map() : readCallbackTags(btf);
+    }
+    return this.#callbackTags;
+  }
+
   /** The global functions of `.text` by name, the first of each. @throws as `CodeFunctions.ofSection` */
   get globalText(): ReadonlyMap<string, CodeFunction> {
     if (this.#globalText === undefined) {
@@ -98,11 +109,16 @@ export class ObjectCode {
   }
 
   /**
-   * What the instructions of a function refer to, by instruction.
+   * What the instructions of a function refer to, by instruction. Kept for functions that are only called,
+   * which many programs have in common; what is kept of thousands of programs costs the garbage
+   * collector more than reading it again.
    *
    * @throws ObjectError `ERR_SKEP_PROGRAM`, `ERR_SKEP_ELF`, `ERR_SKEP_BTF`
    */
   relocations(code: CodeFunction): readonly CodeRelocation[] {
+    if (code.isProgram) {
+      return this.#read(code);
+    }
     let found = this.#relocations.get(code);
     if (found === undefined) {
       found = this.#read(code);
@@ -114,14 +130,43 @@ export class ObjectCode {
   #read(code: CodeFunction): CodeRelocation[] {
     const instructions = this.instructions(code);
     const found: CodeRelocation[] = [];
-    const entries = this.#entriesOf(code);
-    for (const { offset, symbol } of entries) {
-      const slot = (offset - code.offset) / SLOT_BYTES;
-      found.push(this.#resolve(code, instructions, slot, symbol));
+    const end = code.offset + code.size;
+    const entries = this.#entriesOf(code.section);
+    const first = lowerBound(entries, code.offset);
+    let behind = first;
+    for (let entry = entries[first]; entry !== undefined && entry.offset < end; ) {
+      const slot = (entry.offset - code.offset) / SLOT_BYTES;
+      found.push(this.#resolve(code, instructions, slot, entry.symbol));
+      behind += 1;
+      entry = entries[behind];
     }
+    this.#findCalls(code, instructions, entries.slice(first, behind), found);
+    const { core } = this.infoOf(code.section);
+    for (let at = lowerBound(core, code.offset); at < core.length; at += 1) {
+      const one = core[at]!;
+      if (one.offset >= end) {
+        break;
+      }
+      found.push({ slot: (one.offset - code.offset) / SLOT_BYTES, kind: 'core', core: one });
+    }
+    return sortAscending(found, ({ slot }) => slot);
+  }
+
+  /** Finds the calls that have no relocation. */
+  #findCalls(
+    code: CodeFunction,
+    instructions: Instructions,
+    entries: readonly ElfRelocation[],
+    found: CodeRelocation[],
+  ): void {
+    const { bytes } = instructions;
     // Both ascend, so that one look at the next entry tells whether an instruction has one.
     let next = 0;
-    for (let slot = 0; slot < instructions.length; slot += instructions.slots(slot)) {
+    for (let slot = 0; slot < instructions.length; slot += 1) {
+      const opcode = bytes[slot * SLOT_BYTES]!;
+      if (opcode !== CALL && opcode !== LOAD_IMM64) {
+        continue;
+      }
       const offset = code.offset + slot * SLOT_BYTES;
       while (next < entries.length && entries[next]!.offset < offset) {
         next += 1;
@@ -129,12 +174,8 @@ export class ObjectCode {
       if (entries[next]?.offset !== offset && isCallInObject(instructions, slot)) {
         found.push(this.#withinSection(code, instructions, slot));
       }
+      slot += opcode === LOAD_IMM64 ? 1 : 0;
     }
-    const { core } = this.infoOf(code.section);
-    for (const one of within(core, code.offset, code.offset + code.size)) {
-      found.push({ slot: (one.offset - code.offset) / SLOT_BYTES, kind: 'core', core: one });
-    }
-    return sortAscending(found, ({ slot }) => slot);
   }
 
   #resolve(
@@ -292,14 +333,14 @@ export class ObjectCode {
     return this.#mapsByPlace.get(section);
   }
 
-  /** The ELF relocations of a function. */
-  #entriesOf({ section, offset, size }: CodeFunction): readonly ElfRelocation[] {
+  /** The ELF relocations of a section, by offset. */
+  #entriesOf(section: ElfSection): readonly ElfRelocation[] {
     let entries = this.#entries.get(section.index);
     if (entries === undefined) {
       entries = this.#readEntries(section);
       this.#entries.set(section.index, entries);
     }
-    return within(entries, offset, offset + size);
+    return entries;
   }
 
   #readEntries(section: ElfSection): ElfRelocation[] {
@@ -313,18 +354,19 @@ export class ObjectCode {
         }
       }
     }
-    const all: ElfRelocation[] = [];
+    let all: ElfRelocation[] = [];
     for (const table of this.#relocating.get(section.index) ?? []) {
       if (table.type === SHT.RELA) {
         throw entryError(table, 'has relocations with addends, which code for BPF does not have');
       }
-      for (const entry of this.object.elf.relocations(table)) {
+      const entries = this.object.elf.relocations(table);
+      for (const entry of entries) {
         if (entry.offset % SLOT_BYTES !== 0 || entry.offset >= section.size) {
           const place = `byte ${entry.offset} of section "${section.name}" (${section.size} bytes)`;
           throw entryError(table, `relocates ${place}, where no instruction starts`);
         }
-        all.push(entry);
       }
+      all = all.length === 0 ? entries : all.concat(entries);
       // Only tables that share their bytes can hold more, and then any number of them.
       if (all.length * REL_BYTES > this.object.elf.bytes.length) {
         throw entryError(table, 'has entries that belong to another section, too');
@@ -431,16 +473,7 @@ function isCallInObject(instructions: Instructions, slot: number): boolean {
     : opcode === LOAD_IMM64 && instructions.src(slot) === BPF_PSEUDO.FUNC;
 }
 
-/** What has an offset in [start, end), of a list by offset. */
-function within<T extends { readonly offset: number }>(
-  list: readonly T[],
-  start: number,
-  end: number,
-): readonly T[] {
-  const first = lowerBound(list, start);
-  return list.slice(first, lowerBound(list, end));
-}
-
+/** The position of the first whose offset is not below this one, in a list by offset. */
 function lowerBound(list: readonly { readonly offset: number }[], offset: number): number {
   let low = 0;
   let high = list.length;

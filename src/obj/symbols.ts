@@ -39,6 +39,9 @@ export function groupSymbols(elf: ElfFile): SymbolsBySection {
 }
 
 /** Sorts symbols of one section by their place in it; equal places stay in table order. */
-export function byOffset(symbols: ElfSymbols, group: readonly number[]): number[] {
+export function byOffset(symbols: ElfSymbols, group: readonly number[]): readonly number[] {
+  if (group.length < 2) {
+    return group;
+  }
   return sortAscending([...group], (symbol) => symbols.value(symbol));
 }

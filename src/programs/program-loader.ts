@@ -5,13 +5,12 @@
 
 import { SkepError, SyscallError, VerifierError, type VerifierLog } from '../errors.ts';
 import type { Kernel } from '../kernel/kernel.ts';
-import type { AttachTarget, InfoTable, ProgramAttributes } from '../kernel/program-calls.ts';
+import type { AttachTarget, ProgramAttributes } from '../kernel/program-calls.ts';
 import type { Btf } from '../obj/btf/btf.ts';
 import type { CoreRelocation } from '../obj/btf/ext.ts';
 import type { SourceLines } from '../obj/btf/ext-lines.ts';
-import type { InfoRecords } from '../obj/btf/ext-records.ts';
 import { CoreResolver, type CoreResult } from '../obj/core/resolve.ts';
-import { type LinkedProgram, linkProgram } from '../obj/link.ts';
+import { type LinkedProgram, Linker } from '../obj/link.ts';
 import type { ObjectFile } from '../obj/object.ts';
 import type { Extern } from '../obj/relocations-externs.ts';
 import { BPF_PROG_TYPE, programTypeName } from '../uapi/program-types.ts';
@@ -79,13 +78,15 @@ export class ProgramLoader implements AssemblyContext {
   /** Descriptors of modules as programs name them; the first stands for the kernel itself. */
   readonly #descriptors: number[] = [0];
   readonly #modules = new Map<ModuleTypes, number>();
-  /** Those that are linked, and not loaded yet. */
-  readonly #linked = new Map<string, LinkedProgram>();
+  readonly #linker: Linker;
+  /** Those that are linked, and not loaded yet: the next one last. */
+  #linked: LinkedProgram[] = [];
   /** Whether it is known that the kernel does not have the helpers of 5.5. */
   #lacksNewerReads = false;
 
   constructor(loading: ProgramLoading) {
     this.#loading = loading;
+    this.#linker = new Linker(loading.object);
     this.types = new KernelTypes(loading.kernel, loading.kernelBtf);
   }
 
@@ -121,11 +122,8 @@ export class ProgramLoader implements AssemblyContext {
       kernel.close(fd);
       throw error;
     }
-    const notes = [
-      ...(leftOut ? [`loaded without its ${leftOut.what}: ${leftOut.refusal.message}`] : []),
-      ...(hasOlderReads ? ['calls bpf_probe_read, as there is no bpf_probe_read_kernel'] : []),
-    ];
-    return { fd, leftOut: notes.length === 0 ? undefined : notes.join('; ') };
+    const isWhole = leftOut === undefined && !hasOlderReads;
+    return { fd, leftOut: isWhole ? undefined : describeLack(leftOut, hasOlderReads) };
   }
 
   /** What `.kconfig` holds. @throws SkepError `ERR_SKEP_LOAD` for options that the kernel does not have */
@@ -176,21 +174,23 @@ export class ProgramLoader implements AssemblyContext {
    * processor's caches are cold, and linking one takes several times as long.
    */
   #linkAhead(name: string): LinkedProgram {
-    const { object, programs } = this.#loading;
-    let linked = this.#linked.get(name);
-    if (linked === undefined) {
-      linked = linkProgram(object, name);
-      const next = programs.indexOf(name) + 1;
-      for (const other of programs.slice(next, next + LINKED_AHEAD)) {
-        try {
-          this.#linked.set(other, linkProgram(object, other));
-        } catch {
-          // Told when it is that one's turn.
-          break;
-        }
+    const ahead = this.#linked.pop();
+    if (ahead?.definition.name === name) {
+      return ahead;
+    }
+    const linked = this.#linker.link(name);
+    const { programs } = this.#loading;
+    const next = programs.indexOf(name) + 1;
+    this.#linked = [];
+    for (const other of programs.slice(next, next + LINKED_AHEAD)) {
+      try {
+        this.#linked.push(this.#linker.link(other));
+      } catch {
+        // Told when it is that one's turn.
+        break;
       }
     }
-    this.#linked.delete(name);
+    this.#linked.reverse();
     return linked;
   }
 
@@ -236,8 +236,8 @@ export class ProgramLoader implements AssemblyContext {
           ? null
           : {
               fd: btf,
-              functionInfo: infoTable(linked.functionInfo),
-              lineInfo: infoTable(linked.lineInfo),
+              functionInfo: linked.functionInfo ?? null,
+              lineInfo: linked.lineInfo ?? null,
             },
       target: shape.needsTarget
         ? attachTargetOf(
@@ -259,8 +259,12 @@ export class ProgramLoader implements AssemblyContext {
   }
 }
 
-function infoTable(records: InfoRecords | undefined): InfoTable | null {
-  return records === undefined ? null : { bytes: records.bytes, recordBytes: records.recordBytes };
+function describeLack(leftOut: Verified['leftOut'], hasOlderReads: boolean): string {
+  const notes = [
+    ...(leftOut ? [`loaded without its ${leftOut.what}: ${leftOut.refusal.message}`] : []),
+    ...(hasOlderReads ? ['calls bpf_probe_read, as there is no bpf_probe_read_kernel'] : []),
+  ];
+  return notes.join('; ');
 }
 
 function refusalError(

@@ -66,6 +66,24 @@ describe('a table of strings', () => {
     expect(table('\0größe\0名前\0').at(9)).toBe('名前');
   });
 
+  it.each(['name', 'größe'])(
+    'gives the same names before and after many were asked for: %s',
+    (word) => {
+      const all = Array.from({ length: 5000 }, (_, index) => `${word}_${index}`);
+      const bytes = new TextEncoder().encode(`\0${all.join('\0')}\0`);
+      const names = new StringTable(bytes);
+      let offset = 1;
+      const found: (string | undefined)[] = [];
+      for (const name of all) {
+        expect(names.is(offset, name)).toBe(true);
+        found.push(names.at(offset));
+        offset += new TextEncoder().encode(name).length + 1;
+      }
+      expect(found).toEqual(all);
+      expect([names.at(1), names.at(bytes.length)]).toEqual([`${word}_0`, undefined]);
+    },
+  );
+
   it('is not decoded as a whole if it is large', () => {
     const bytes = new Uint8Array((1 << 20) + 10);
     bytes.set([0x61, 0x62], 1000);

@@ -1,5 +1,6 @@
 /** Values per CPU: their layout, and what can be done with them. */
 
+import { deepStrictEqual } from 'node:assert/strict';
 import { inspect } from 'node:util';
 import fc from 'fast-check';
 import { describe, expect, expectTypeOf, it } from 'vitest';
@@ -100,6 +101,22 @@ describe('values per CPU', () => {
       (counts as { length: number }).length = 9;
     }).toThrow(TypeError);
     expectTypeOf(counts[0]).toEqualTypeOf<bigint | undefined>();
+  });
+
+  it.each([1, 2, 3, 4, 5, 8, 64, 2000])('are alike however they were made, for %i CPUs', (cpus) => {
+    const values = Array.from({ length: cpus }, (_, cpu) => BigInt(cpu));
+    const codec = perCpu(u64, cpus);
+    const memory = new Memory(new Uint8Array(codec.sizeBytes), true);
+    codec.write(memory, 0, values);
+    const read = codec.read(memory, 0);
+    deepStrictEqual(read, new PerCpuValues(values));
+    expect(read).toBeInstanceOf(PerCpuValues);
+    expect(Object.getPrototypeOf(read)).toBe(PerCpuValues.prototype);
+    expect(Object.entries(read)).toEqual(Object.entries(values));
+    expect([read.length, read[cpus - 1], read[cpus]]).toEqual([cpus, BigInt(cpus - 1), undefined]);
+    expect(() => deepStrictEqual(read, new PerCpuValues([...values.slice(1), 9999n]))).toThrow(
+      'strictly deep-equal',
+    );
   });
 
   it('share nothing with the array they were made of', () => {

@@ -100,6 +100,8 @@ export const PATHS: readonly string[] = [
   'directory/below',
   'missing/one',
   'one/below',
+  'one//below',
+  'one//..',
   'with.dot',
   'dotted.directory/one',
   `${'long'.repeat(64)}`,

@@ -53,6 +53,8 @@ const THROUGH_PIN: Row = {
   make: 'ENOTDIR',
   remove: 'ENOTDIR',
 };
+/** What it lies in cannot be there. */
+const THROUGH_PIN_TWICE: Row = { ...THROUGH_PIN, unpin: 'false' };
 const DOTS: Row = {
   kind: 'missing',
   open: 'EPERM',
@@ -90,9 +92,19 @@ const TABLE: readonly (readonly [path: string, row: Row])[] = [
   ['/pin/.', THROUGH_PIN],
   ['/pin/..', THROUGH_PIN],
   ['/pin/new', THROUGH_PIN],
+  // However many slashes there are: the directory of the path is a pin.
+  ['/pin//new', THROUGH_PIN],
+  ['/pin//new//', THROUGH_PIN],
+  ['/pin//.', THROUGH_PIN],
+  ['/pin//..', THROUGH_PIN],
+  ['/pin/../pin', THROUGH_PIN_TWICE],
+  ['/pin/new/new', THROUGH_PIN_TWICE],
+  ['/pin//new//new', THROUGH_PIN_TWICE],
   ['/new', NOTHING],
   ['/dir/./new', NOTHING],
   ['/dir//new', NOTHING],
+  ['/new//new', NO_WAY],
+  ['//dir//..//pin', PIN],
   ['/with space', NOTHING],
   ['/\u00fc', NOTHING],
   ['/new/', { ...NOTHING, pin: 'ENOENT' }],

@@ -1,17 +1,14 @@
 /** The loop of the thread that fuzzes, and what it tells the main thread. */
 
-import { getHeapStatistics } from 'node:v8';
 import type { MessagePort } from 'node:worker_threads';
 import { leaveOut, Search } from './engine.ts';
 import { type Finding, judge, type Outcome } from './judge.ts';
 import { type Order, type Progress, type Report, STATE, STATE_WORDS } from './order.ts';
+import { collectGarbage } from './peak.ts';
 import { Random } from './random.ts';
 import type { Recipe } from './recipe.ts';
 
 const PROGRESS_MILLISECONDS = 1000;
-/** Memory that an input may take: so much for any, and more for each of its bytes. */
-const HEAP_BYTES = 64 << 20;
-const HEAP_BYTES_PER_BYTE = 2048;
 
 /** Fuzzes until it is told to end; a corpus to be replayed is only run. */
 export function fuzz(order: Order, port: MessagePort): void {
@@ -36,7 +33,7 @@ class Loop {
   readonly #found = new Set<string>();
   readonly #refused = new Map<string, number>();
   #slowest = { milliseconds: 0, bytes: 0 };
-  #mostHeapBytes = 0;
+  #mostMemoryBytes = 0;
   #told = performance.now();
 
   constructor({ seed, targets, shared }: Order, port: MessagePort, state: Int32Array) {
@@ -72,18 +69,14 @@ class Loop {
   /** Runs one input. */
   step(recipe: Recipe): void {
     this.#announce(recipe);
-    const before = getHeapStatistics();
     const outcome = this.search.run(recipe);
-    const after = getHeapStatistics();
-    const heapBytes =
-      after.used_heap_size + after.external_memory - before.used_heap_size - before.external_memory;
-    this.#note(outcome, heapBytes);
-    const finding = outcome.finding ?? tooLarge(outcome, heapBytes);
+    this.#note(outcome);
+    const { finding } = outcome;
     if (finding !== null && !this.#found.has(finding.signature)) {
       this.#found.add(finding.signature);
       // At once: making it smaller may come upon an input that hangs.
       this.#port.postMessage({ kind: 'finding', finding, recipe } satisfies Report);
-      const least = outcome.finding === null ? recipe : this.#minimise(recipe, finding);
+      const least = this.#minimise(recipe, finding);
       if (least !== recipe) {
         this.#port.postMessage({ kind: 'finding', finding, recipe: least } satisfies Report);
       }
@@ -108,6 +101,8 @@ class Loop {
         return false;
       }
       this.#announce(smaller);
+      // What the one before took, if still there, would hide what this one takes.
+      collectGarbage();
       return judge(smaller).finding?.signature === finding.signature;
     });
   }
@@ -119,14 +114,14 @@ class Loop {
     Atomics.add(this.#state, STATE.inputs, 1);
   }
 
-  #note({ code, milliseconds, bytes }: Outcome, heapBytes: number): void {
+  #note({ code, milliseconds, memoryBytes, bytes }: Outcome): void {
     if (code !== null) {
       this.#refused.set(code, (this.#refused.get(code) ?? 0) + 1);
     }
     if (milliseconds > this.#slowest.milliseconds) {
       this.#slowest = { milliseconds, bytes };
     }
-    this.#mostHeapBytes = Math.max(this.#mostHeapBytes, heapBytes);
+    this.#mostMemoryBytes = Math.max(this.#mostMemoryBytes, memoryBytes);
   }
 
   #progress(): Progress {
@@ -138,15 +133,7 @@ class Loop {
       reached: Uint32Array.from(reached.filter((block) => this.search.isReached(block))),
       refused: Object.fromEntries(this.#refused),
       slowest: this.#slowest,
-      mostHeapBytes: this.#mostHeapBytes,
+      mostMemoryBytes: this.#mostMemoryBytes,
     };
   }
-}
-
-/** Whether an input took more memory than one of its size may. */
-function tooLarge({ bytes }: Outcome, heapBytes: number): Finding | null {
-  const limit = HEAP_BYTES + bytes * HEAP_BYTES_PER_BYTE;
-  return heapBytes <= limit
-    ? null
-    : { signature: 'memory', message: `${heapBytes} bytes of memory for ${bytes} bytes` };
 }

@@ -41,6 +41,6 @@ export interface Progress {
   readonly refused: Readonly<Record<string, number>>;
   /** The longest time and the bytes of that input. */
   readonly slowest: { readonly milliseconds: number; readonly bytes: number };
-  /** The most memory that an input left for the collector, in bytes. */
-  readonly mostHeapBytes: number;
+  /** The most memory that an input took at any time, in bytes. */
+  readonly mostMemoryBytes: number;
 }

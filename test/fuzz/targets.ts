@@ -10,8 +10,9 @@ import { codecOf } from '../../src/codec/from-btf.ts';
 import { fromJson, type Json, toJson } from '../../src/codec/json.ts';
 import { SkepError } from '../../src/errors.ts';
 import { MemoryKernel } from '../../src/kernel/memory/memory-kernel.ts';
+import { globalCodec } from '../../src/loader/global-codec.ts';
+import { nameGlobals } from '../../src/loader/global-names.ts';
 import { load } from '../../src/loader/load.ts';
-import { planLoad } from '../../src/loader/plan.ts';
 import { Btf } from '../../src/obj/btf/btf.ts';
 import { checkBtf } from '../../src/obj/btf/check.ts';
 import { BtfExt } from '../../src/obj/btf/ext.ts';
@@ -24,7 +25,6 @@ import { CoreResolver, type CoreTarget } from '../../src/obj/core/resolve.ts';
 import { type Inspection, inspect } from '../../src/obj/inspection.ts';
 import { listProgram } from '../../src/obj/instructions/listing.ts';
 import { linkProgram } from '../../src/obj/link.ts';
-import type { MapDefinition } from '../../src/obj/map-definition.ts';
 import { ObjectFile } from '../../src/obj/object.ts';
 import { structOpsValue } from '../../src/obj/struct-ops-value.ts';
 import { kconfigContents } from '../../src/programs/kconfig.ts';
@@ -53,6 +53,10 @@ export interface Target {
 const MOST_VALUE_BYTES = 1024;
 /** So many types of a table are used to read values by. */
 const MOST_TYPES = 200;
+/** What maps may take of the kernel that loads: less than an input may. */
+const MAP_MEMORY_BYTES = 16 << 20;
+/** So many globals are given values. */
+const MOST_GLOBALS = 20;
 /** Tables for people are set for names that people write. */
 const MOST_NAME = 500;
 const WIDE = { width: Number.POSITIVE_INFINITY, bold: (text: string) => text };
@@ -233,30 +237,16 @@ function readLog([bytes]: readonly Uint8Array[], seed: number): void {
 function readOptions([bytes, text]: readonly Uint8Array[]): void {
   const object = ObjectFile.parse(bytes!);
   const configuration = new TextDecoder().decode(text);
-  if ((object.data.get('.kconfig')?.size ?? 0) < 0x10_0000) {
-    kconfigContents(object, new MemoryKernel({ configuration }));
-  }
+  kconfigContents(object, new MemoryKernel({ configuration }));
 }
 
-/** Loads into the in-process kernel: whatever comes of it, nothing stays. What is large is planned only. */
-function loadObject([bytes]: readonly Uint8Array[]): void {
+/** Loads into the in-process kernel, which has little memory: whatever comes of it, nothing stays. */
+function loadObject([bytes]: readonly Uint8Array[], seed: number): void {
   const object = ObjectFile.parse(bytes!);
-  const kernel = new MemoryKernel();
-  const maps = [...object.maps.values()];
-  const isRing = ({ typeNumber }: MapDefinition) => [27, 31, 33].includes(typeNumber);
-  const isLarge =
-    [...object.data.values()].reduce((sum, { size }) => sum + size, 0) > 0x10_0000 ||
-    maps.some(({ keySize, valueSize }) => keySize + valueSize > 0x1_0000) ||
-    maps.some((map) => map.maxEntries > 0x1_0000 && isRing(map));
-  if (isLarge) {
-    planLoad(object, {}, kernel);
-    return;
-  }
-  const small = maps
-    .filter((map) => map.maxEntries > 64 && !isRing(map))
-    .map(({ name }) => [name, { maxEntries: 64 }] as const);
+  const kernel = new MemoryKernel({ mapMemoryBytes: MAP_MEMORY_BYTES });
+  const globals = (seed & 1) === 0 ? {} : givenGlobals(object);
   try {
-    load(object, { kernel, maps: Object.fromEntries(small) }).close();
+    unlessRefused(() => load(object, { kernel, globals }).close());
   } catch (error) {
     if (kernel.paths().length > 0) {
       throw new Error(`pins stay behind: ${kernel.paths().join(', ')}`, { cause: error });
@@ -268,6 +258,29 @@ function loadObject([bytes]: readonly Uint8Array[]): void {
       throw new Error(`descriptors stay open: ${kernel.openDescriptors().join(', ')}`);
     }
   }
+}
+
+/** Some of the globals of an object, each with the value that it has. */
+function givenGlobals(object: ObjectFile): Record<string, unknown> {
+  const given: Record<string, unknown> = {};
+  for (const [name, { section, variable }] of nameGlobals(object.data.values()).globals) {
+    if (Object.keys(given).length === MOST_GLOBALS) {
+      break;
+    }
+    attempt(() => {
+      if (variable.size <= MOST_VALUE_BYTES) {
+        const contents = new Uint8Array(variable.size);
+        const from = section.contents?.subarray(variable.offset, variable.offset + variable.size);
+        contents.set(from ?? []);
+        const memory = new Memory(contents, object.byteOrder === 'little');
+        // As JSON has them: the name may be __proto__.
+        Object.defineProperty(given, name, {
+          ...{ value: globalCodec(object, variable).read(memory, 0), enumerable: true },
+        });
+      }
+    });
+  }
+  return given;
 }
 
 /** BTF as it is in a file: alone, or in a section of an object, found without skep. */

@@ -245,13 +245,14 @@ describe("the verifier's log", () => {
 
   it('takes time in proportion to its length', () => {
     const text = read('accepted-all.txt');
-    const time = (times: number) => {
+    const timeOnce = (times: number) => {
       const long = text.repeat(times);
       const start = performance.now();
       parseVerifierLog(long);
       return performance.now() - start;
     };
-    time(100);
+    // The best of three, as others may need the processor meanwhile.
+    const time = (times: number) => Math.min(...[1, 2, 3].map(() => timeOnce(times)));
     // 16 times the text; the square of it would be 256 times the time.
     expect(time(1600)).toBeLessThan(100 * Math.max(time(100), 1));
     // What might make a regular expression go back and forth.

@@ -11,7 +11,14 @@ import { checkMapNumbers, shortName } from '../check-numbers.ts';
 import type { MapAttributes } from '../kernel.ts';
 import { explainCreate, mapCapabilities } from '../map-hints.ts';
 import { refused } from '../refused.ts';
-import { checkAllocation, checkAttributes, checkName, hasMapType, roomOf } from './create-rules.ts';
+import {
+  checkAllocation,
+  checkAttributes,
+  checkName,
+  fixedBytes,
+  hasMapType,
+  roomOf,
+} from './create-rules.ts';
 import { isStream, type OpenFile } from './descriptors.ts';
 import { innerMetaOf } from './inner-meta.ts';
 import type { Machine } from './machine.ts';
@@ -65,6 +72,12 @@ export function createMap(attributes: MapAttributes, context: CreateContext): Ma
   const special = btf === null ? [] : checkTypes(map, btf.types);
   if (typeof special === 'number') {
     throw refuse(-special);
+  }
+  const { mapMemoryBytes } = machine.options;
+  const taken = machine.mapBytes;
+  if (taken + fixedBytes(map, machine.options) > mapMemoryBytes) {
+    const hint = `too little memory for that many entries: the maps of this in-process kernel may take ${mapMemoryBytes} bytes together (its option mapMemoryBytes), and have taken ${taken}`;
+    throw refuse(ERRNO.ENOMEM, hint);
   }
   try {
     return machine.addMap({ ...map, maxEntries: roomOf(map, cpus) }, { btf, special, inner });

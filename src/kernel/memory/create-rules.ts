@@ -253,6 +253,31 @@ export function roomOf(map: Pick<MapAttributes, 'flags' | 'maxEntries'>, cpus: n
   return (flags & BPF_F.NO_COMMON_LRU) === 0 ? maxEntries : Math.ceil(maxEntries / cpus) * cpus;
 }
 
+/**
+ * Bytes that a map takes when it is made, and keeps: the entries of arrays, the pages of ring buffers.
+ * All other maps take memory for what is put in.
+ *
+ * @param machine its pages in bytes
+ */
+export function fixedBytes(
+  map: Pick<MapAttributes, 'type' | 'valueSize' | 'maxEntries' | 'flags'>,
+  machine: { readonly cpus: number; readonly pageSize: number },
+): number {
+  const { cpus, pageSize } = machine;
+  switch (map.type) {
+    case BPF_MAP_TYPE.ARRAY:
+    case BPF_MAP_TYPE.PERCPU_ARRAY: {
+      const bytes = alignUp(movedBytes(map, cpus), 8) * map.maxEntries;
+      return (map.flags & BPF_F.MMAPABLE) === 0 ? bytes : alignUp(bytes, pageSize);
+    }
+    case BPF_MAP_TYPE.RINGBUF:
+    case BPF_MAP_TYPE.USER_RINGBUF:
+      return 2 * pageSize + 2 * map.maxEntries;
+    default:
+      return 0;
+  }
+}
+
 /** What the flags of a new map let its descriptor do. */
 export function accessOf(flags: number): PinAccess {
   if ((flags & BPF_F.RDONLY) !== 0) {

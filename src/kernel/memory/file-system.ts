@@ -214,13 +214,6 @@ const REMOVED_BY_OTHER_NAME: Readonly<Record<Place['last'], number>> = {
   root: -ERRNO.EBUSY,
 };
 
-/** The directory of a path, as dirname(3) has it. */
-export function parentOf(path: string): string {
-  const trimmed = path.replace(/\/+$/, '');
-  const parent = trimmed.slice(0, Math.max(trimmed.lastIndexOf('/'), 0)).replace(/\/+$/, '');
-  return parent !== '' ? parent : path.startsWith('/') ? '/' : '.';
-}
-
 /** @throws TypeError for a path that no call takes */
 export function checkPath(path: string): void {
   if (path.includes('\0')) {

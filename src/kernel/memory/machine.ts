@@ -6,7 +6,7 @@ import { BPF_MAP_TYPE } from '../../uapi/map-types.ts';
 import type { Capability } from '../capabilities.ts';
 import type { MapAttributes } from '../kernel.ts';
 import { ArrayStore } from './array-store.ts';
-import { isLru, movedBytes } from './create-rules.ts';
+import { fixedBytes, isLru, movedBytes } from './create-rules.ts';
 import { BpfFileSystem } from './file-system.ts';
 import { HashStore } from './hash-store.ts';
 import { BloomStore, QueueStore } from './keyless-stores.ts';
@@ -38,9 +38,15 @@ export interface MachineOptions extends SystemOptions {
   readonly littleEndian: boolean;
   /** Where its BPF file system is mounted. */
   readonly bpfFileSystem: string;
+  /**
+   * Memory that all its arrays and ring buffers may take together, in bytes: 1 GiB by default. Creating
+   * a map for which there is too little left is refused with `ENOMEM`.
+   */
+  readonly mapMemoryBytes: number;
 }
 
 const PAGE_BYTES = 4096;
+const MAP_MEMORY_BYTES = 2 ** 30;
 
 /** Flags that belong to a descriptor or to the call. */
 const NOT_STORED = BPF_F.RDONLY | BPF_F.WRONLY;
@@ -58,6 +64,7 @@ export class Machine {
   /** The types of the kernel itself, with the first of all ids. */
   readonly kernelTypes: BtfObject | null;
   #lastId = { map: 0, btf: 0, program: 0 };
+  #mapBytes = 0;
 
   constructor(options: MachineOptions) {
     this.options = options;
@@ -69,6 +76,11 @@ export class Machine {
     this.kernelTypes?.hold(false);
   }
 
+  /** Bytes that the maps there are took when they were made. */
+  get mapBytes(): number {
+    return this.#mapBytes;
+  }
+
   /** Makes a map of attributes that were checked. Nobody holds it yet. */
   addMap(
     attributes: MapAttributes,
@@ -78,14 +90,17 @@ export class Machine {
       readonly inner: InnerMeta | null;
     },
   ): MapObject {
+    const store = this.#storeOf(attributes);
+    const bytes = fixedBytes(attributes, this.options);
+    const gone = ({ id }: KernelObject) => {
+      this.maps.delete(id);
+      this.#mapBytes -= bytes;
+    };
     this.#lastId.map += 1;
-    const map = new MapObject(this.#lastId.map, (gone) => this.maps.delete(gone.id), {
-      ...parts,
-      attributes,
-      flags: (attributes.flags & ~NOT_STORED) >>> 0,
-      store: this.#storeOf(attributes),
-    });
+    const flags = (attributes.flags & ~NOT_STORED) >>> 0;
+    const map = new MapObject(this.#lastId.map, gone, { ...parts, attributes, flags, store });
     this.maps.set(map.id, map);
+    this.#mapBytes += bytes;
     return map;
   }
 
@@ -170,6 +185,10 @@ export function newMachine(options: Partial<MachineOptions>): Machine {
   if (!/^(\/[^/]+)+$/.test(bpfFileSystem)) {
     throw new TypeError(`a mount point is a path like "/sys/fs/bpf", not "${bpfFileSystem}"`);
   }
+  const { mapMemoryBytes = MAP_MEMORY_BYTES } = options;
+  if (!(mapMemoryBytes >= 0)) {
+    throw new TypeError(`the memory of maps is a number of bytes, not ${mapMemoryBytes}`);
+  }
   const system = systemOptions(options);
-  return new Machine({ cpus, pageSize, littleEndian, bpfFileSystem, ...system });
+  return new Machine({ cpus, pageSize, littleEndian, bpfFileSystem, mapMemoryBytes, ...system });
 }

@@ -20,6 +20,7 @@ import type {
   PinAccess,
   Watch,
 } from '../kernel.ts';
+import { parentOf } from '../parent-of.ts';
 import { refused } from '../refused.ts';
 import { deleteAsProgram, lookupAsProgram, updateAsProgram } from './as-program.ts';
 import { parseTypes } from './btf-table.ts';
@@ -27,7 +28,7 @@ import { createMap } from './create-map.ts';
 import { accessOf, movedBytes } from './create-rules.ts';
 import { Descriptors, describeMap, isStream } from './descriptors.ts';
 import { checkWritable, MemoryElements, type OpenMap } from './elements.ts';
-import { type BpfFileSystem, checkPath, fileResult, parentOf } from './file-system.ts';
+import { type BpfFileSystem, checkPath, fileResult } from './file-system.ts';
 import { type Capability, type Machine, type MachineOptions, newMachine } from './machine.ts';
 import { MemoryPrograms } from './memory-programs.ts';
 import { MapObject } from './objects.ts';

@@ -10,8 +10,11 @@ import { StringTable } from '../../bytes/string-table.ts';
 import { encodeText } from '../../bytes/text.ts';
 import { ObjectError } from '../../errors.ts';
 import { BTF_KIND } from '../../uapi/btf-kinds.ts';
+import { checkBtf } from './check.ts';
 import { decodeType } from './decode.ts';
+import { indexSound } from './index-sound.ts';
 import { NameIndex } from './name-index.ts';
+import { growStarts, keepStarts, takeStarts } from './starts.ts';
 import type { BtfKindName, BtfMember, BtfType } from './types.ts';
 
 /** A {@link BtfMember} that is read into again and again. */
@@ -24,6 +27,11 @@ export type MutableMember = { -readonly [K in keyof BtfMember]: BtfMember[K] };
 export interface MemberNames {
   readonly offsets: number[];
   readonly names: string[];
+  /**
+   * Names that the caller compares with, each for itself: V8 compares pointers where a name is the very
+   * string of the source, and texts where it was cut out of a table.
+   */
+  readonly expected: ReadonlyMap<string, string>;
 }
 
 const MAGIC = 0xeb9f;
@@ -111,7 +119,7 @@ export class Btf {
   #decoded: Map<number, BtfType> | undefined;
   #names: NameIndex | undefined;
 
-  private constructor(bytes: Uint8Array, section: string, base: Btf | undefined) {
+  private constructor(bytes: Uint8Array, section: string, base?: Btf, isChecked = false) {
     this.#section = section;
     const header = readHeader(bytes, section, base !== undefined);
     this.littleEndian = header.littleEndian;
@@ -122,8 +130,12 @@ export class Btf {
     this.strings = new StringTable(
       bytes.subarray(header.stringsStart, header.stringsStart + header.stringsBytes),
     );
-    this.starts = this.#indexTypes();
+    const sound = isChecked ? indexSound(this.words, header.stringsBytes) : undefined;
+    this.starts = sound ?? this.#indexTypes();
     this.typeCount = this.firstId + this.starts.length;
+    if (isChecked && sound === undefined) {
+      checkBtf(this);
+    }
   }
 
   /**
@@ -136,6 +148,16 @@ export class Btf {
    */
   static parse(bytes: Uint8Array, section = '.BTF', base?: Btf): Btf {
     return new Btf(bytes, section, base);
+  }
+
+  /**
+   * {@link Btf.parse} and `checkBtf` at once, of a table that stands alone: a third of the time.
+   *
+   * @throws ObjectError `ERR_SKEP_BTF`
+   * @internal
+   */
+  static parseChecked(bytes: Uint8Array): Btf {
+    return new Btf(bytes, '.BTF', undefined, true);
   }
 
   /** The number (`BTF_KIND_*`) of a type's kind; 0 for void. */
@@ -178,7 +200,8 @@ export class Btf {
     const { words } = this;
     const nameOffset = words[at]!;
     if (recent.offsets[index] !== nameOffset) {
-      recent.names[index] = this.string(nameOffset);
+      const name = this.string(nameOffset);
+      recent.names[index] = recent.expected.get(name) ?? name;
       recent.offsets[index] = nameOffset;
     }
     const hasBitfields = words[this.#start(id) + 1]! >>> 31 === 1;
@@ -276,8 +299,9 @@ export class Btf {
   idsOfKind(kind: BtfKindName): number[] {
     const wanted = kindNumber(kind);
     const out = this.base?.idsOfKind(kind) ?? [];
-    for (let id = Math.max(this.firstId, 1); id < this.typeCount; id += 1) {
-      if (((this.words[this.starts[id - this.firstId]! + 1]! >>> 24) & 0x7f) === wanted) {
+    const { words, starts, firstId, typeCount } = this;
+    for (let id = Math.max(firstId, 1); id < typeCount; id += 1) {
+      if (((words[starts[id - firstId]! + 1]! >>> 24) & 0x7f) === wanted) {
         out.push(id);
       }
     }
@@ -317,12 +341,10 @@ export class Btf {
   #indexTypes(): Uint32Array {
     const { words } = this;
     const end = words.length;
-    // No type is shorter than three words.
-    const most = Math.floor(end / COMMON_WORDS) + 1;
-    const isShared = most <= SHARED_WORDS / 4;
-    const first = isShared ? takeShared(most) : 0;
-    const starts = isShared ? shared : new Uint32Array(most);
-    starts[first] = 0;
+    const starts = takeStarts(end);
+    const { first } = starts;
+    let { array } = starts;
+    array[first] = 0;
     // Void is the first type of a table that stands alone.
     let count = this.firstId === 0 ? 1 : 0;
     let at = 0;
@@ -338,7 +360,10 @@ export class Btf {
       if (each === NO_KIND) {
         throw this.error(`type [${this.firstId + count}] has the unknown kind ${kind}`);
       }
-      starts[first + count] = at;
+      if (first + count === array.length) {
+        array = growStarts(starts);
+      }
+      array[first + count] = at;
       count += 1;
       at += COMMON_WORDS + FIXED_WORDS[kind]! + each * (info & 0xffffff);
     }
@@ -347,29 +372,8 @@ export class Btf {
         `type [${this.firstId + count - 1}] reaches behind the end of the type section`,
       );
     }
-    if (!isShared) {
-      return starts.slice(0, count);
-    }
-    sharedUsed = first + count;
-    return starts.subarray(first, sharedUsed);
+    return keepStarts(starts, count);
   }
-}
-
-/**
- * Memory that the indices of small tables are cut from: an array of its own for each would cost as
- * much as filling it. A table keeps the whole of it, 16 KiB, alive.
- */
-const SHARED_WORDS = 4096;
-let shared = new Uint32Array(SHARED_WORDS);
-let sharedUsed = 0;
-
-/** Takes the first free words of the shared memory; new memory if it has fewer than `count`. */
-function takeShared(count: number): number {
-  if (sharedUsed + count > SHARED_WORDS) {
-    shared = new Uint32Array(SHARED_WORDS);
-    sharedUsed = 0;
-  }
-  return sharedUsed;
 }
 
 /** The number of a kind. */

@@ -7,7 +7,7 @@
  * from the start of the program.
  */
 
-const INSTRUCTION_BYTES = 8;
+import { CodeRoom } from '../code-room.ts';
 
 /** A view of records, by ascending first word as compilers write them and the kernel demands. */
 export class InfoRecords {
@@ -36,10 +36,14 @@ export class InfoRecords {
     this.#view.setUint32(record * this.recordBytes + word * 4, value, this.#little);
   }
 
-  /** The position of the first record whose first word is not below `start`. */
-  firstFrom(start: number): number {
-    let low = 0;
-    let high = this.count;
+  /**
+   * The position of the first record whose first word is not below `start`.
+   *
+   * @param from, to positions that it lies between
+   */
+  firstFrom(start: number, from = 0, to = this.count): number {
+    let low = from;
+    let high = to;
     while (low < high) {
       const middle = (low + high) >>> 1;
       if (this.word(middle, 0) < start) {
@@ -53,35 +57,42 @@ export class InfoRecords {
 
   /**
    * The records of the code [start, end) of a section, in bytes, as those of instructions that start at
-   * `moved` of a program. A copy; undefined if there are none.
+   * `to` of a program. A copy; undefined if there are none.
+   *
+   * @param room where the copy goes
    */
-  moved(start: number, end: number, to: number): InfoRecords | undefined {
+  moved(start: number, end: number, to: number, room = new CodeRoom()): InfoRecords | undefined {
     const first = this.firstFrom(start);
-    const behind = this.firstFrom(end);
+    // Next to the first, as a function has few of the records of a section.
+    let reach = 1;
+    while (first + reach < this.count && this.word(first + reach, 0) < end) {
+      reach *= 2;
+    }
+    const behind = this.firstFrom(end, first, Math.min(first + reach, this.count));
     if (behind <= first) {
       return undefined;
     }
     const { recordBytes } = this;
-    // Not slice(): that of Node's Buffer gives a view of the object.
-    const bytes = new Uint8Array(this.bytes.subarray(first * recordBytes, behind * recordBytes));
+    const bytes = room.take((behind - first) * recordBytes);
+    bytes.set(this.bytes.subarray(first * recordBytes, behind * recordBytes));
     const records = new InfoRecords(bytes, recordBytes, this.#little);
     // Without calls: there are dozens for each program, most of which are moved before V8 compiles this.
     const view = records.#view;
     const little = this.#little;
     for (let at = 0; at < bytes.length; at += recordBytes) {
-      const instruction = Math.floor((view.getUint32(at, little) - start) / INSTRUCTION_BYTES);
-      view.setUint32(at, to + instruction, little);
+      // An instruction has 8 bytes.
+      view.setUint32(at, to + ((view.getUint32(at, little) - start) >>> 3), little);
     }
     return records;
   }
 
   /** The records of several tables of one shape, behind each other. A copy, if there are two. */
-  static concat(parts: readonly InfoRecords[]): InfoRecords | undefined {
+  static concat(parts: readonly InfoRecords[], room: CodeRoom): InfoRecords | undefined {
     const first = parts[0];
     if (first === undefined || parts.length === 1) {
       return first;
     }
-    const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.bytes.length, 0));
+    const bytes = room.take(parts.reduce((sum, part) => sum + part.bytes.length, 0));
     let at = 0;
     for (const part of parts) {
       bytes.set(part.bytes, at);
