@@ -26,6 +26,7 @@ const COMPARED_WITH = {
   python3: 'python3',
   readelf: 'binutils',
   ls: 'coreutils',
+  prlimit: 'util-linux',
   setpriv: 'util-linux',
   taskset: 'util-linux',
   unshare: 'util-linux',

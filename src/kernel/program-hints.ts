@@ -32,6 +32,9 @@ const NET_ADMIN: ReadonlySet<number> = new Set([
   BPF_PROG_TYPE.NETFILTER,
 ]);
 
+/** Types of which older kernels, such as 6.1, thought the same; newer ones, such as 6.18, do not. */
+const NET_ADMIN_BEFORE: ReadonlySet<number> = new Set([BPF_PROG_TYPE.LIRC_MODE2]);
+
 /** Types whose programs look into the kernel. */
 const PERFMON: ReadonlySet<number> = new Set([
   BPF_PROG_TYPE.KPROBE,
@@ -100,8 +103,16 @@ export function explainLoad(
   }
 }
 
-function explainPermission(type: number, lockdown: () => string | null, holds: Holds): string {
+/** What a process needed that was refused: if it has what newer kernels ask for, this one is older. */
+function capabilitiesHere(type: number, holds: Holds): readonly Capability[] {
   const needed = programCapabilities(type);
+  const isOlder =
+    NET_ADMIN_BEFORE.has(type) && needed.every((capability) => holds(capability) === true);
+  return isOlder ? [...needed, 'CAP_NET_ADMIN'] : needed;
+}
+
+function explainPermission(type: number, lockdown: () => string | null, holds: Holds): string {
+  const needed = capabilitiesHere(type, holds);
   const needs = `programs of type ${programTypeName(type)} need root or ${needed.join(' and ')} (before Linux 5.8 CAP_SYS_ADMIN, before 5.11 also ulimit -l unlimited)`;
   if (!PERFMON.has(type) || needed.some((capability) => holds(capability) === false)) {
     return `${needs}${lackingText(needed, holds)}`;

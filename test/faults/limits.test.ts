@@ -8,7 +8,7 @@ import { existsSync, mkdirSync, readdirSync, rmdirSync, writeFileSync } from 'no
 import { expect, it } from 'vitest';
 import { ended, startChild } from '../support/child.ts';
 import { fixturePath } from '../support/fixtures.ts';
-import { describeKernel, pinDirectory } from '../support/kernel.ts';
+import { describeKernel, needsMapType, pinDirectory } from '../support/kernel.ts';
 import { hasProgram } from '../support/programs.ts';
 
 /** How a load ended. */
@@ -141,7 +141,8 @@ describeKernel('limits that maps do not count against', () => {
 describeKernel('a process that may not map more memory', () => {
   const pins = pinDirectory();
 
-  it.skipIf(!canLimit)('cannot load an arena, and nothing is left', async () => {
+  it.skipIf(!canLimit)('cannot load an arena, and nothing is left', async (context) => {
+    needsMapType(context, 'arena');
     const options = JSON.stringify({
       pinDirectory: `${pins.path}/app`,
       pinAll: true,

@@ -4,9 +4,12 @@ import { describe, expect, it } from 'vitest';
 import { u32, u64 } from '../../src/codec/numbers.ts';
 import { type Capability, holdsBy } from '../../src/kernel/capabilities.ts';
 import { MemoryKernel } from '../../src/kernel/memory/memory-kernel.ts';
+import { explainLoad } from '../../src/kernel/program-hints.ts';
 import { HashMap } from '../../src/maps/hash-map.ts';
 import { SockMap } from '../../src/maps/sock-map.ts';
 import { privilegeAdvice } from '../../src/programs/verifier-privileges.ts';
+import { ERRNO } from '../../src/uapi/errno.ts';
+import { BPF_PROG_TYPE } from '../../src/uapi/program-types.ts';
 
 describe('the capabilities of a process', () => {
   // Of `setpriv --inh-caps=-all,+bpf,+net_admin ... grep CapEff /proc/self/status`, and so on.
@@ -41,6 +44,22 @@ describe('a refusal by the in-process kernel', () => {
     };
     expect(sockets(['CAP_BPF'])).toThrow(/type sockmap .*lacks CAP_NET_ADMIN\)$/);
     expect(sockets(['CAP_BPF', 'CAP_NET_ADMIN'])).not.toThrow(/CAP_/);
+  });
+});
+
+describe('a refusal of programs for infrared receivers', () => {
+  const refusal = (...held: readonly Capability[]) =>
+    explainLoad(
+      BPF_PROG_TYPE.LIRC_MODE2,
+      ERRNO.EPERM,
+      () => null,
+      (one) => held.includes(one),
+    );
+
+  it('names CAP_BPF, and for who has that CAP_NET_ADMIN, which Linux 6.1 wants and 6.18 does not', () => {
+    expect(refusal()).toMatch(/need root or CAP_BPF \(.*lacks CAP_BPF$/);
+    expect(refusal('CAP_NET_ADMIN')).toMatch(/need root or CAP_BPF \(.*lacks CAP_BPF$/);
+    expect(refusal('CAP_BPF')).toMatch(/CAP_BPF and CAP_NET_ADMIN \(.*lacks CAP_NET_ADMIN$/);
   });
 });
 
