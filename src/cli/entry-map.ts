@@ -93,6 +93,8 @@ export interface OpenedMap {
   readonly keyCodec: AnyCodec;
   /** Whether keys or values have types; else both are bytes. */
   readonly isTyped: boolean;
+  /** The options that would tell types which nobody knows, by the argument that is bytes for that. */
+  readonly missingTypes: Readonly<Record<string, string>>;
 }
 
 /** Whether a map is one of maps. */
@@ -137,6 +139,7 @@ export function entriesOf(map: OwnedMap, options: EntryOptions): OpenedMap {
     map: handleOf(kind as new (each: typeof source) => OpenedMap['map'], source),
     keyCodec,
     isTyped: types.key !== null || types.value !== null,
+    missingTypes: options.raw ? {} : missingTypes(types),
   };
 }
 
@@ -146,6 +149,13 @@ function givenTypes({ keyType, valueType }: EntryOptions): Partial<LiveTypes> {
   return {
     ...(keyType === undefined ? {} : { key: codec(keyType, '--key-type') }),
     ...(valueType === undefined ? {} : { value: codec(valueType, '--value-type') }),
+  };
+}
+
+function missingTypes({ key, value }: LiveTypes): Readonly<Record<string, string>> {
+  return {
+    ...(key === null ? { KEY: '--key-type' } : {}),
+    ...(value === null ? { VALUE: '--value-type' } : {}),
   };
 }
 

@@ -3,7 +3,7 @@
 import { type Codec, ValueError } from '../codec/codec.ts';
 import { fromJson, type Json, toJson } from '../codec/json.ts';
 import { LpmKey } from '../maps/lpm-key.ts';
-import { UsageError } from './usage.ts';
+import { ArgumentError, UsageError } from './usage.ts';
 
 /** Text in quotes, or a number. In JSON, digits outside of quotes are always a number's. */
 const STRINGS_AND_NUMBERS = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
@@ -47,7 +47,11 @@ export function asUsage<T>(what: string, call: () => T): T {
   try {
     return call();
   } catch (error) {
-    throw error instanceof ValueError ? new UsageError(`${what}: ${error.message}`) : error;
+    if (!(error instanceof ValueError)) {
+      throw error;
+    }
+    // Without the map's name, which the caller knows: the argument is the subject here.
+    throw new ArgumentError(what, new ValueError(error.problem, error.path).message);
   }
 }
 

@@ -7,10 +7,12 @@ import { createMap, kernelName, takesTypes } from '../maps/create-map.ts';
 import { shapeOfMap } from '../maps/inner-template.ts';
 import { checkPinPlace } from '../maps/pin-path.ts';
 import { RawMap } from '../maps/raw-map.ts';
+import { ringBufferBytes } from '../maps/ring-size.ts';
 import { BPF_F } from '../uapi/map-flags.ts';
 import { BPF_MAP_TYPE, mapTypeName, mapTypeNumber } from '../uapi/map-types.ts';
 import type { KernelChoice } from './kernel-choice.ts';
 import { shownMap } from './kernel-map.ts';
+import { isKeylessType } from './map-kinds.ts';
 import { openRaw, titleOf } from './map-place.ts';
 import type { CreateCommandOptions } from './map-program.ts';
 import { print, printable, printJson } from './terminal.ts';
@@ -27,6 +29,13 @@ interface Wanted {
     readonly valueTypeId: number;
   } | null;
 }
+
+/** Types whose keys are indices, which have 4 bytes. */
+const OF_INDICES: ReadonlySet<number> = new Set([
+  BPF_MAP_TYPE.ARRAY,
+  BPF_MAP_TYPE.PERCPU_ARRAY,
+  BPF_MAP_TYPE.STACK_TRACE,
+]);
 
 /** Types whose keys and values are the kernel's own; both have 4 bytes unless said otherwise. */
 const OF_NUMBERS: ReadonlySet<number> = new Set([
@@ -54,6 +63,15 @@ const LOCAL_STORAGE: ReadonlySet<number> = new Set([
 
 /** Types that the kernel creates with this flag only, so nobody has to say it. */
 const NEVER_PREALLOCATED: ReadonlySet<number> = new Set([BPF_MAP_TYPE.LPM_TRIE, ...LOCAL_STORAGE]);
+
+/** Types whose entries are bytes, which the kernel takes as a power of two of whole pages only. */
+const RING_BUFFERS: ReadonlySet<number> = new Set([
+  BPF_MAP_TYPE.RINGBUF,
+  BPF_MAP_TYPE.USER_RINGBUF,
+]);
+
+/** Types that are memory, without entries. */
+const WITHOUT_ENTRIES: ReadonlySet<number> = new Set([...RING_BUFFERS, BPF_MAP_TYPE.ARENA]);
 
 /** Deprecated storage, of as many entries as there are cgroups. */
 const CGROUP_STORAGE: ReadonlySet<number> = new Set([
@@ -129,20 +147,22 @@ function byWords(kernel: Kernel, options: CreateCommandOptions): Wanted {
   if (maxEntries === undefined && !LOCAL_STORAGE.has(type) && !CGROUP_STORAGE.has(type)) {
     throw new UsageError('how many entries? give --max-entries N');
   }
-  const own = OF_NUMBERS.has(type) ? 'u32' : undefined;
-  const descriptor = LOCAL_STORAGE.has(type) ? 'i32' : undefined;
-  const key = typeOf(options.key ?? own ?? descriptor, '--key');
+  const key = typeOf(options.key ?? ownKey(type), '--key');
   const isOuter = OUTER.has(type);
   if (isOuter && options.inner === undefined) {
     throw new UsageError(`a map of type ${typeName} needs a map like those to come: --inner MAP`);
   }
-  const value = typeOf(isOuter ? 'u32' : (options.value ?? own), '--value');
+  const ownValue = OF_NUMBERS.has(type) ? 'u32' : undefined;
+  const value = typeOf(isOuter ? 'u32' : (options.value ?? ownValue), '--value');
+  checkTypes(type, key, value);
   const needed = NEVER_PREALLOCATED.has(type) ? BPF_F.NO_PREALLOC : 0;
   const types = encodeTypes(key, value, kernel.littleEndian);
   return {
     attributes: {
       ...{ type, keySize: key?.sizeBytes ?? 0, valueSize: value?.sizeBytes ?? 0 },
-      maxEntries: maxEntries ?? 0,
+      maxEntries: RING_BUFFERS.has(type)
+        ? ringBufferBytes(maxEntries!, kernel.pageSize)
+        : (maxEntries ?? 0),
       flags: parseFlags(options.flags ?? '0') | needed,
       name: kernelName(options.name ?? ''),
       ...{ numaNode: 0, mapExtra: 0n },
@@ -180,6 +200,28 @@ function byExample(kernel: Kernel, options: CreateCommandOptions): Wanted {
   } finally {
     example.close();
   }
+}
+
+/** Refuses what the kernel would only call invalid. */
+function checkTypes(type: number, key: WordType | null, value: WordType | null): void {
+  if (WITHOUT_ENTRIES.has(type)) {
+    return;
+  }
+  const name = mapTypeName(type);
+  if (key === null && !isKeylessType(type)) {
+    throw new UsageError(`a map of type ${name} needs a type of keys: give --key TYPE`);
+  }
+  if (value === null) {
+    throw new UsageError(`a map of type ${name} needs a type of values: give --value TYPE`);
+  }
+}
+
+/** The word for keys of which there is one type only. */
+function ownKey(type: number): string | undefined {
+  if (LOCAL_STORAGE.has(type)) {
+    return 'i32';
+  }
+  return OF_NUMBERS.has(type) || OF_INDICES.has(type) ? 'u32' : undefined;
 }
 
 function typeOf(word: string | undefined, option: string): WordType | null {

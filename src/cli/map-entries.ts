@@ -24,7 +24,7 @@ import { checkRead, checkWritten, isKeyless } from './map-kinds.ts';
 import { namingMap, openReference, titleOf } from './map-place.ts';
 import type { EntryOptions, GetOptions, SetOptions } from './map-program.ts';
 import { print } from './terminal.ts';
-import { CommandError, takeMap, UsageError, wrongWords } from './usage.ts';
+import { ArgumentError, CommandError, takeMap, UsageError, wrongWords } from './usage.ts';
 
 /** Prints the value of one key. @throws CommandError if it is not there */
 export async function getEntry(
@@ -112,9 +112,19 @@ async function withMap(
   const opened = entriesOf(openReference(kernel.open(), reference, access), options);
   try {
     await namingMap(opened.map, '', () => use(opened, rest));
+  } catch (error) {
+    throw error instanceof ArgumentError ? withRemedy(error, opened) : error;
   } finally {
     opened.map.close();
   }
+}
+
+/** Bytes were wanted only because the kernel keeps no types with this map, as with all queues. */
+function withRemedy({ argument, problem }: ArgumentError, opened: OpenedMap): ArgumentError {
+  const option = opened.missingTypes[argument];
+  const remedy =
+    option === undefined ? '' : `; no type is known of the map's, so give it by ${option} TYPE`;
+  return new ArgumentError(argument, `${problem}${remedy}`);
 }
 
 async function getInner(
@@ -187,7 +197,7 @@ function parseNewValue(map: EntryMap, text: string, options: SetOptions): unknow
   } catch (error) {
     // The caller has given one value, so it is not the first one's fault.
     throw error instanceof ValueError
-      ? new UsageError(`VALUE: ${new ValueError(error.problem, error.path.slice(1)).message}`)
+      ? new ArgumentError('VALUE', new ValueError(error.problem, error.path.slice(1)).message)
       : error;
   }
   return values;

@@ -55,7 +55,12 @@ const NOT_SETTABLE: ReadonlyMap<number, string> = new Map([
 
 /** Whether a map has values without keys: queues, stacks, Bloom filters. */
 export function isKeyless(map: MapHandle): boolean {
-  return KEYLESS.has(map.info().type);
+  return isKeylessType(map.info().type);
+}
+
+/** Whether maps of this type have values without keys. */
+export function isKeylessType(type: number): boolean {
+  return KEYLESS.has(type);
 }
 
 /** Whether a map holds values that can be gone through. */

@@ -302,7 +302,10 @@ function addMapCreate(map: Command, kernelOf: KernelOf): void {
       'after',
       `
 Types are u8 to u128, i8 to i128, f32, f64, bool, bytes:N and text:N; keys of
-tries are lpm:4 for IPv4, lpm:16 for IPv6. Indices of arrays are u32.
+tries are lpm:4 for IPv4, lpm:16 for IPv6. Indices of arrays are u32, and need
+no --key. Queues, stacks and Bloom filters have no keys, and the kernel keeps no
+types with queues and stacks: "map get" and "map set" need --value-type there.
+The bytes of a ring buffer are rounded up to a power of two of whole pages.
 ${MAP_HELP}
 
 Examples:
@@ -336,12 +339,15 @@ function addMapWatch(map: Command, kernelOf: KernelOf): void {
     .addHelpText(
       'after',
       `
-The kernel keeps no types with such maps: without any, records are bytes.
+The kernel keeps no types with such maps: without any, records are bytes. A type
+of an object is one that its maps, functions or global variables use: clang
+leaves out the others. Of a record that is longer than its type, the front is
+printed.
 Of perf event arrays, what was sent before is lost, and what found no room is
 counted at the end.
 
 Examples:
-  skep map watch /sys/fs/bpf/demo/events --object demo.bpf.o --type event
+  skep map watch /sys/fs/bpf/demo/events --object demo.bpf.o --type flow_key
   skep map watch name:events --count 10 | jq -r .
   skep map watch id:12 --value-type u64`,
     )

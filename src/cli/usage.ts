@@ -9,6 +9,19 @@ export class UsageError extends Error {
   }
 }
 
+/** An argument is not what its type takes. */
+export class ArgumentError extends UsageError {
+  /** The argument's name in the help: `KEY`, `VALUE`. */
+  readonly argument: string;
+  readonly problem: string;
+
+  constructor(argument: string, problem: string) {
+    super(`${argument}: ${problem}`);
+    this.argument = argument;
+    this.problem = problem;
+  }
+}
+
 /** The command cannot do what was asked, for a reason that is no error of the library. */
 export class CommandError extends Error {
   static {

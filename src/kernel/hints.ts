@@ -128,6 +128,15 @@ const OTHER: Readonly<Record<string, string>> = {
     'it is no struct_ops map made for links (BPF_F_LINK, Linux 6.4), or its value is not complete',
 };
 
+/** What opening a file means that is a caller's, not the kernel's own below /proc and /sys. */
+const OPEN_FILE: Readonly<Record<string, string>> = {
+  ENOENT: 'there is nothing at this path',
+  EACCES: 'this user may not open it, or not go through a directory of the path',
+};
+
+/** Files of the kernel; cgroups are directories that somebody makes. */
+const KERNEL_FILE = /^\/(?:proc|sys)\/(?!fs\/cgroup)/;
+
 /** What means the same whoever says it. */
 const ANY_COMMAND: Readonly<Record<string, string>> = {
   EMFILE: 'this process may not open more files; raise the limit (ulimit -n)',
@@ -135,13 +144,25 @@ const ANY_COMMAND: Readonly<Record<string, string>> = {
   ENOMEM: 'too little memory, or the cgroup of this process may have no more (memory.max)',
 };
 
-/** A sentence for `errno` from this command, or undefined where the names say all there is. */
-export function explain(command: string, errno: number, errnoName: string): string | undefined {
+/**
+ * A sentence for `errno` from this command, or undefined where the names say all there is.
+ *
+ * @param what the call was about; the path, of a call that opens a file
+ */
+export function explain(
+  command: string,
+  errno: number,
+  errnoName: string,
+  what = '',
+): string | undefined {
   if (errno === ERRNO.EPERM) {
     return PERMISSIONS[command];
   }
   if (errno === ERRNO.ENOSYS) {
     return "this kernel, or a filter in front of it (a container's seccomp profile), has no bpf(2)";
+  }
+  if (command === 'open' && !KERNEL_FILE.test(what) && Object.hasOwn(OPEN_FILE, errnoName)) {
+    return OPEN_FILE[errnoName];
   }
   return OTHER[`${command} ${errnoName}`] ?? ANY_COMMAND[errnoName];
 }

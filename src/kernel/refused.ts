@@ -24,7 +24,7 @@ export function refused(
     command,
     errno,
     errnoName: name,
-    hint: hint ?? explain(command, errno, name),
+    hint: hint ?? explain(command, errno, name, what),
     cause,
   });
 }

@@ -4,6 +4,7 @@ import { SkepError } from '../errors.ts';
 import { linuxKernel } from '../kernel/linux.ts';
 import { BPF_F } from '../uapi/map-flags.ts';
 import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
+import { checkCreate } from './create-checks.ts';
 import { createMap, kernelName } from './create-map.ts';
 import type { canBeInner } from './inner-map.ts';
 import {
@@ -68,6 +69,7 @@ export class Arena extends MapHandle {
    * @throws SyscallError as `BPF_MAP_CREATE` does
    */
   static create(options: ArenaOptions): Arena {
+    checkCreate('Arena.create', options);
     const kernel = options.kernel ?? linuxKernel();
     const { name, pages } = options;
     const fd = createMap(kernel, {

@@ -13,6 +13,7 @@ import { checkCreate } from './create-checks.ts';
 import { EntryRoom } from './entry-room.ts';
 import { walkKeys } from './key-walk.ts';
 import { MapHandle, type MapPlace, type OpenOptions } from './map-handle.ts';
+import { type EntryPart, misfit } from './misfit.ts';
 import { refusedCall } from './refused-call.ts';
 import { type CreateOptions, createTyped, openTyped, type ValueType } from './standalone.ts';
 import { checkKind, checkSize, type ReadOptions, type TypedSource } from './typed-map.ts';
@@ -69,7 +70,7 @@ export abstract class AttachedStorage<K, V, VI = Input<V>>
         ? this.#value.read(room.value, 0)
         : undefined;
     } catch (error) {
-      throw refusedCall(error, this.name, flags);
+      throw refusedCall(misfit(error, this.name, 'key'), this.name, flags);
     } finally {
       room.busy = false;
     }
@@ -83,7 +84,7 @@ export abstract class AttachedStorage<K, V, VI = Input<V>>
       this.#key.write(room.key, 0, key);
       return this.kernel.lookup(this.fd, room.key.bytes, room.value.bytes, 0);
     } catch (error) {
-      throw refusedCall(error, this.name);
+      throw refusedCall(misfit(error, this.name, 'key'), this.name);
     } finally {
       room.busy = false;
     }
@@ -99,13 +100,15 @@ export abstract class AttachedStorage<K, V, VI = Input<V>>
     void this.fd;
     const lock = options?.lock === true ? LOCK : 0;
     const room = this.#room.borrow();
+    let part: EntryPart = 'key';
     try {
       this.#key.write(room.key, 0, key);
+      part = 'value';
       this.#value.write(room.value, 0, value);
       this.kernel.update(this.fd, room.key.bytes, room.value.bytes, EXIST | lock);
       return this;
     } catch (error) {
-      throw refusedCall(error, this.name, lock);
+      throw refusedCall(misfit(error, this.name, part), this.name, lock);
     } finally {
       room.busy = false;
     }

@@ -15,6 +15,8 @@ const IteratorPrototype: object = Object.getPrototypeOf(
 
 /** How the entries of a map lie in chunks. */
 export interface EntryLayout<K, V> {
+  /** Whose `fd` throws once it is closed. */
+  readonly map: { readonly fd: number };
   readonly key: Codec<K, unknown>;
   readonly value: Codec<V, unknown>;
   /** From one value to the next, in bytes. */
@@ -46,7 +48,9 @@ export class EntryIterator<K, V> implements IterableIterator<[K, V], undefined> 
     }
     const index = this.#index;
     this.#index = index + 1;
-    const { key, value, valueStep } = this.#layout;
+    const { map, key, value, valueStep } = this.#layout;
+    // The handle may have been closed since the last step.
+    void map.fd;
     return {
       done: false,
       value: [

@@ -5,7 +5,7 @@ import type { Codec } from '../codec/codec.ts';
 import type { BtfCodecOptions } from '../codec/from-btf.ts';
 import { InnerMismatchError } from '../errors.ts';
 import type { Kernel, MapInfo } from '../kernel/kernel.ts';
-import { checkSizes } from './create-checks.ts';
+import { checkOptionNames, checkSizes } from './create-checks.ts';
 import { createMap, kernelName, takesTypes } from './create-map.ts';
 import type { InnerKind } from './inner-kinds.ts';
 import { entriesRule, keptFlags } from './inner-rules.ts';
@@ -50,6 +50,8 @@ export interface InnerOverrides {
   readonly name?: string;
 }
 
+const OVERRIDES: readonly (keyof InnerOverrides)[] = ['maxEntries', 'name'];
+
 /** The shape of a map that exists, without its types. */
 export function shapeOfMap(info: MapInfo): InnerShape {
   const { type, keySize, valueSize, maxEntries, mapExtra } = info;
@@ -65,7 +67,8 @@ export function shapeOfMap(info: MapInfo): InnerShape {
  * @param outer name of the map of maps, for the map's name and messages
  * @param loadBtf gives a descriptor of the types, which stays its own
  * @returns a descriptor, the caller's
- * @throws TypeError, RangeError for a number of entries that is none of 32 bits
+ * @throws TypeError, RangeError for a number of entries that is none of 32 bits, and for what cannot
+ *   differ
  * @throws InnerMismatchError for a number of entries that cannot be; SyscallError as
  *   `BPF_MAP_CREATE` does
  */
@@ -76,6 +79,7 @@ export function createLike(
   overrides: InnerOverrides,
   loadBtf: () => number | null,
 ): number {
+  checkOptionNames(`createInner of map "${outer}"`, overrides, OVERRIDES);
   const { maxEntries = shape.maxEntries, name = `${outer}.inner` } = overrides;
   checkSizes({ ...shape, maxEntries });
   const rule = entriesRule(shape);

@@ -9,6 +9,7 @@ import { createMap, kernelName } from './create-map.ts';
 import { EntryRoom } from './entry-room.ts';
 import type { canBeInner } from './inner-map.ts';
 import { MapHandle, type MapPlace, type OpenOptions, type OwnedMap } from './map-handle.ts';
+import { misfit } from './misfit.ts';
 import { refusedCall } from './refused-call.ts';
 import { type CreateOptions, openTyped, type ValueType } from './standalone.ts';
 import { checkKind, checkSize } from './typed-map.ts';
@@ -44,7 +45,7 @@ export abstract class KeylessMap<V, VI = Input<V>> extends MapHandle {
       this.#value.write(room.value, 0, value);
       this.kernel.update(this.fd, null, room.value.bytes, flags);
     } catch (error) {
-      throw refusedCall(error, this.name);
+      throw refusedCall(misfit(error, this.name, 'value'), this.name);
     } finally {
       room.busy = false;
     }
@@ -58,7 +59,7 @@ export abstract class KeylessMap<V, VI = Input<V>> extends MapHandle {
       this.#value.write(room.value, 0, value);
       return this.kernel.lookup(this.fd, null, room.value.bytes, 0);
     } catch (error) {
-      throw refusedCall(error, this.name);
+      throw refusedCall(misfit(error, this.name, 'value'), this.name);
     } finally {
       room.busy = false;
     }

@@ -20,6 +20,7 @@ import {
   openPlace,
   updateFlags,
 } from './map-handle.ts';
+import { misfit } from './misfit.ts';
 import { refusedCall } from './refused-call.ts';
 import { type CreateOptions, kernelCodecs, type ValueType } from './standalone.ts';
 import { STORAGE_TYPES, storageBtf } from './storage-btf.ts';
@@ -99,7 +100,7 @@ export abstract class LocalStorage<O, V, VI = Input<V>> extends MapHandle {
       );
       return this;
     } catch (error) {
-      throw refusedCall(error, this.name, lock);
+      throw refusedCall(misfit(error, this.name, 'value'), this.name, lock);
     } finally {
       room.busy = false;
     }

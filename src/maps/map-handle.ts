@@ -9,6 +9,7 @@ import { SkepError, SyscallError } from '../errors.ts';
 import type { Kernel, MapInfo, MapUsage, PinAccess } from '../kernel/kernel.ts';
 import { linuxKernel } from '../kernel/linux.ts';
 import { mapTypeName } from '../uapi/map-types.ts';
+import { checkOptionNames } from './create-checks.ts';
 import { closedInTime } from './leaks.ts';
 import { checkPinPath, pinAt } from './pin-path.ts';
 
@@ -30,6 +31,8 @@ export interface OpenOptions extends BtfCodecOptions {
   readonly kernel?: Kernel;
   readonly access?: PinAccess;
 }
+
+const OPEN_OPTIONS: readonly (keyof OpenOptions)[] = ['kernel', 'access', 'characters'];
 
 /** How a handle is opened by its id: the kernel opens it for reading and writing. */
 export type OpenByIdOptions = Omit<OpenOptions, 'access'>;
@@ -217,12 +220,14 @@ export function openPlace(place: MapPlace, options: OpenOptions): OwnedMap {
   if (typeof place !== 'object' || place === null) {
     return openPin(place, options);
   }
+  checkOptionNames('opening a map', options, OPEN_OPTIONS);
   const kernel = options.kernel ?? linuxKernel();
   return { kernel, fd: kernel.openMapById(place.id) };
 }
 
 /** Opens the map at a pin. @throws SyscallError `ENOENT` if there is none, `EINVAL` if it is no map */
 export function openPin(path: string, options: OpenOptions): OwnedMap {
+  checkOptionNames('opening a map', options, OPEN_OPTIONS);
   const place = checkPinPath(path);
   const kernel = options.kernel ?? linuxKernel();
   const fd = kernel.openPinnedMap(place, options.access ?? 'read-write');

@@ -11,6 +11,7 @@ import { checkCreate, creationFlags } from './create-checks.ts';
 import type { canBeInner } from './inner-map.ts';
 import { LiveMemory } from './live-memory.ts';
 import { MapHandle, type OpenByIdOptions, type OpenOptions } from './map-handle.ts';
+import { misfit } from './misfit.ts';
 import {
   type NumberArray,
   type NumberLayout,
@@ -199,7 +200,11 @@ export class MappedArray<V, VI = Input<V>> extends MapHandle implements Iterable
         `map "${this.name}" has entries 0 to ${this.length - 1}, not ${String(index)}`,
       );
     }
-    this.#memory.write(this.#value, Number(index) * this.#stride, value);
+    try {
+      this.#memory.write(this.#value, Number(index) * this.#stride, value);
+    } catch (error) {
+      throw misfit(error, this.name, 'value');
+    }
     return this;
   }
 
@@ -210,7 +215,11 @@ export class MappedArray<V, VI = Input<V>> extends MapHandle implements Iterable
    */
   has(index: number): boolean {
     this.#memory.checkMapped();
-    return checkInteger(index, 0, 0xffff_ffff, 'u32') < this.length;
+    try {
+      return checkInteger(index, 0, 0xffff_ffff, 'u32') < this.length;
+    } catch (error) {
+      throw misfit(error, this.name, 'key');
+    }
   }
 
   /** The indices. */
@@ -242,6 +251,12 @@ export class MappedArray<V, VI = Input<V>> extends MapHandle implements Iterable
   /** All entries now, as a list of pairs. */
   snapshot(): [number, V][] {
     return [...this.entries()];
+  }
+
+  /** Number of entries, all of which are there: as {@link MappedArray.length}. */
+  count(): number {
+    this.#memory.checkMapped();
+    return this.length;
   }
 
   /**

@@ -28,6 +28,7 @@ import {
 } from './inner-template.ts';
 import { type LiveCodecs, liveCodecs } from './live-types.ts';
 import { MapHandle, type OwnedMap } from './map-handle.ts';
+import { misfit } from './misfit.ts';
 import type { RawMap } from './raw-map.ts';
 import { refusedCall } from './refused-call.ts';
 import { checkKind, checkSize } from './typed-map.ts';
@@ -248,7 +249,11 @@ export abstract class OuterMap<K, M extends InnerMap, KI = Input<K>>
   }
 
   #writeKey(key: KI): Uint8Array {
-    return this.#room.encodeKey(this.#key, key);
+    try {
+      return this.#room.encodeKey(this.#key, key);
+    } catch (error) {
+      throw misfit(error, this.name, 'key');
+    }
   }
 
   #readKey(key: Uint8Array): K {

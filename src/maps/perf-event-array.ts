@@ -9,6 +9,7 @@ import { SkepError } from '../errors.ts';
 import type { Kernel, Watch } from '../kernel/kernel.ts';
 import { linuxKernel } from '../kernel/linux.ts';
 import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
+import { checkCreate } from './create-checks.ts';
 import { createMap, kernelName } from './create-map.ts';
 import type { canBeInner } from './inner-map.ts';
 import { type OpenByIdOptions, type OpenOptions, openPlace } from './map-handle.ts';
@@ -85,6 +86,7 @@ export class PerfEventArray<T> extends RecordMap<T> {
 
   /** Creates a perf event array. @throws SyscallError as `BPF_MAP_CREATE` does */
   static create<T = Uint8Array>(options: CreatePerfOptions<T> = {}): PerfEventArray<T> {
+    checkCreate('PerfEventArray.create', options);
     const kernel = options.kernel ?? linuxKernel();
     const types = perfOptions(options);
     const fd = createMap(kernel, {

@@ -1,6 +1,5 @@
 /** A handle to a map in the kernel whose keys and values are bytes. */
 
-import { linuxKernel } from '../kernel/linux.ts';
 import type { canBeInner } from './inner-map.ts';
 import { walkKeys } from './key-walk.ts';
 import { watchForLeak } from './leaks.ts';
@@ -10,13 +9,15 @@ import {
   type OpenOptions,
   type OwnedMap,
   openPin,
+  openPlace,
   type UpdateMode,
   updateFlags,
 } from './map-handle.ts';
 import { refusedCall } from './refused-call.ts';
+import { walk, walkedMap } from './walk.ts';
 
 /** An open map of any type, its keys and values as bytes. */
-export class RawMap extends MapHandle {
+export class RawMap extends MapHandle implements Iterable<[Uint8Array, Uint8Array]> {
   declare readonly [canBeInner]: true;
   /** Asked once, since nothing of a map changes. */
   #keyBytes: number | undefined;
@@ -50,8 +51,7 @@ export class RawMap extends MapHandle {
 
   /** Opens the map with this id. Needs CAP_SYS_ADMIN. @throws SyscallError `ENOENT` if there is none */
   static openById(id: number, options: OpenByIdOptions = {}): RawMap {
-    const kernel = options.kernel ?? linuxKernel();
-    return RawMap.adopt({ kernel, fd: kernel.openMapById(id) });
+    return RawMap.adopt(openPlace({ id }, options));
   }
 
   /**
@@ -70,6 +70,11 @@ export class RawMap extends MapHandle {
     } catch (error) {
       throw refusedCall(error, this.name);
     }
+  }
+
+  /** Whether there is such a key. Costs as much as {@link RawMap.get}. */
+  has(key: Uint8Array): boolean {
+    return this.get(key) !== undefined;
   }
 
   /**
@@ -116,6 +121,32 @@ export class RawMap extends MapHandle {
    */
   keys(): Generator<Uint8Array, void, undefined> {
     return walkKeys(this);
+  }
+
+  /**
+   * Pairs of keys and values, each a copy, read some hundred at a time; values as {@link RawMap.get}
+   * gives them. No key comes twice. Removing a key that was given is fine; other changes during the
+   * walk may be seen or not.
+   *
+   * @throws SkepError `ERR_SKEP_ITERATION` if the map changes so fast that the walk cannot end
+   */
+  *entries(): Generator<[Uint8Array, Uint8Array], void, undefined> {
+    const { keySize } = this.info();
+    const valueBytes = this.#valueSize(this.fd);
+    for (const { keys, values, count } of walk(walkedMap(this, valueBytes))) {
+      for (let index = 0; index < count; index += 1) {
+        // The handle may have been closed since the last step.
+        void this.fd;
+        yield [
+          keys.slice(index * keySize, (index + 1) * keySize),
+          values.slice(index * valueBytes, (index + 1) * valueBytes),
+        ];
+      }
+    }
+  }
+
+  [Symbol.iterator](): Generator<[Uint8Array, Uint8Array], void, undefined> {
+    return this.entries();
   }
 
   #valueSize(fd: number): number {

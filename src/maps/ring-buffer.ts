@@ -9,6 +9,7 @@ import type { Watch } from '../kernel/kernel.ts';
 import { linuxKernel } from '../kernel/linux.ts';
 import { BPF_F } from '../uapi/map-flags.ts';
 import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
+import { checkCreate } from './create-checks.ts';
 import { createMap } from './create-map.ts';
 import type { canBeInner } from './inner-map.ts';
 import { type OpenByIdOptions, type OpenOptions, openPlace } from './map-handle.ts';
@@ -73,6 +74,7 @@ export class RingBuffer<T> extends RecordMap<T> {
 
   /** Creates a ring buffer. @throws SyscallError as `BPF_MAP_CREATE` does */
   static create<T = Uint8Array>(options: CreateRingOptions & RecordOptions<T>): RingBuffer<T> {
+    checkCreate('RingBuffer.create', options);
     const kernel = options.kernel ?? linuxKernel();
     const types = recordOptions(options);
     const fd = createMap(kernel, ringAttributes(BPF_MAP_TYPE.RINGBUF, options, kernel));

@@ -20,6 +20,7 @@ import {
   type OwnedMap,
   openPlace,
 } from './map-handle.ts';
+import { misfit } from './misfit.ts';
 import { refusedCall } from './refused-call.ts';
 import { checkKind, checkSize } from './typed-map.ts';
 
@@ -71,7 +72,11 @@ export abstract class SlotMap<K, KI = Input<K>> extends MapHandle {
 
   /** Encodes a key where the next call takes it from. @internal */
   protected writeKey(key: KI): Uint8Array {
-    return this.#room.encodeKey(this.#key, key);
+    try {
+      return this.#room.encodeKey(this.#key, key);
+    } catch (error) {
+      throw misfit(error, this.name, 'key');
+    }
   }
 
   /** The key that bytes stand for. @internal */

@@ -5,12 +5,13 @@
 import { type Codec, Memory } from '../codec/codec.ts';
 import type { Input } from '../codec/input.ts';
 import { SkepError } from '../errors.ts';
-import { BPF_MAP_TYPE, mapTypeName } from '../uapi/map-types.ts';
+import { mapTypeName } from '../uapi/map-types.ts';
 import { EntryIterator } from './entry-iterator.ts';
 import { EntryRoom } from './entry-room.ts';
 import { MapHandle, type OwnedMap, type UpdateMode, updateFlags } from './map-handle.ts';
+import { type EntryPart, misfit } from './misfit.ts';
 import { refusedCall } from './refused-call.ts';
-import { clear, walk } from './walk.ts';
+import { clear, type WalkedMap, walk, walkedMap } from './walk.ts';
 
 /** `BPF_F_LOCK`: take the value's spin lock while it is copied. */
 const LOCK = 4;
@@ -74,7 +75,7 @@ export abstract class TypedMap<K, V, KI = Input<K>, VI = Input<V>>
         ? this.#value.read(room.value, 0)
         : undefined;
     } catch (error) {
-      throw refusedCall(error, this.name, flags);
+      throw this.#refusal(error, 'key', flags);
     } finally {
       room.busy = false;
     }
@@ -91,13 +92,15 @@ export abstract class TypedMap<K, V, KI = Input<K>, VI = Input<V>>
     const lock = options?.lock === true ? LOCK : 0;
     const mode = options?.mode === undefined ? 0 : updateFlags(this.name, options.mode);
     const room = this.#room.borrow();
+    let part: EntryPart = 'key';
     try {
       this.#key.write(room.key, 0, key);
+      part = 'value';
       this.#value.write(room.value, 0, value);
       this.kernel.update(this.fd, room.key.bytes, room.value.bytes, mode | lock);
       return this;
     } catch (error) {
-      throw refusedCall(error, this.name, lock);
+      throw this.#refusal(error, part, lock);
     } finally {
       room.busy = false;
     }
@@ -111,7 +114,7 @@ export abstract class TypedMap<K, V, KI = Input<K>, VI = Input<V>>
       this.#key.write(room.key, 0, key);
       return this.kernel.lookup(this.fd, room.key.bytes, room.value.bytes, 0);
     } catch (error) {
-      throw refusedCall(error, this.name);
+      throw this.#refusal(error, 'key');
     } finally {
       room.busy = false;
     }
@@ -122,6 +125,8 @@ export abstract class TypedMap<K, V, KI = Input<K>, VI = Input<V>>
     for (const chunk of walk(this.#walked())) {
       const memory = new Memory(chunk.keys, this.kernel.littleEndian);
       for (let index = 0; index < chunk.count; index += 1) {
+        // The handle may have been closed since the last step.
+        void this.fd;
         yield this.#key.read(memory, index * this.#key.sizeBytes);
       }
     }
@@ -133,6 +138,7 @@ export abstract class TypedMap<K, V, KI = Input<K>, VI = Input<V>>
     for (const chunk of walk(this.#walked())) {
       const memory = new Memory(chunk.values, this.kernel.littleEndian);
       for (let index = 0; index < chunk.count; index += 1) {
+        void this.fd;
         yield this.#value.read(memory, index * step);
       }
     }
@@ -144,6 +150,7 @@ export abstract class TypedMap<K, V, KI = Input<K>, VI = Input<V>>
    */
   entries(): IterableIterator<[K, V], undefined> {
     return new EntryIterator(walk(this.#walked()), {
+      map: this,
       key: this.#key,
       value: this.#value,
       valueStep: this.#room.value.bytes.length,
@@ -177,11 +184,11 @@ export abstract class TypedMap<K, V, KI = Input<K>, VI = Input<V>>
   /** Removes an entry; false if it is not there. @internal */
   protected removeKey(key: KI): boolean {
     void this.fd;
-    const encoded = this.writeKey(key);
     try {
+      const encoded = this.writeKey(key);
       return this.kernel.delete(this.fd, encoded);
     } catch (error) {
-      throw refusedCall(error, this.name);
+      throw this.#refusal(error, 'key');
     }
   }
 
@@ -195,7 +202,7 @@ export abstract class TypedMap<K, V, KI = Input<K>, VI = Input<V>>
         ? this.#value.read(room.value, 0)
         : undefined;
     } catch (error) {
-      throw refusedCall(error, this.name);
+      throw this.#refusal(error, 'key');
     } finally {
       room.busy = false;
     }
@@ -206,20 +213,13 @@ export abstract class TypedMap<K, V, KI = Input<K>, VI = Input<V>>
     return clear(this.#walked());
   }
 
-  #walked() {
-    const { keySize, maxEntries, type } = this.info();
-    const map = this;
-    return {
-      kernel: this.kernel,
-      name: this.name,
-      get fd() {
-        return map.fd;
-      },
-      keyBytes: keySize,
-      valueBytes: this.#room.value.bytes.length,
-      maxEntries,
-      startsOver: type === BPF_MAP_TYPE.LPM_TRIE,
-    };
+  /** What is to be thrown: an error that tells the map, and which of the two it is about. */
+  #refusal(error: unknown, part: EntryPart, flags = 0): unknown {
+    return refusedCall(misfit(error, this.name, part), this.name, flags);
+  }
+
+  #walked(): WalkedMap {
+    return walkedMap(this, this.#room.value.bytes.length);
   }
 }
 

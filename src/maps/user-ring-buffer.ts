@@ -10,6 +10,7 @@ import { type Codec, Memory } from '../codec/codec.ts';
 import { SkepError } from '../errors.ts';
 import { linuxKernel } from '../kernel/linux.ts';
 import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
+import { checkCreate } from './create-checks.ts';
 import { createMap } from './create-map.ts';
 import type { canBeInner } from './inner-map.ts';
 import {
@@ -119,6 +120,7 @@ export class UserRingBuffer<T> extends MapHandle {
   static create<T = Uint8Array>(
     options: CreateRingOptions & UserRecordOptions<T>,
   ): UserRingBuffer<T> {
+    checkCreate('UserRingBuffer.create', options);
     const kernel = options.kernel ?? linuxKernel();
     const fd = createMap(kernel, ringAttributes(BPF_MAP_TYPE.USER_RINGBUF, options, kernel));
     return handleOf<UserRingSource<T>, UserRingBuffer<T>>(UserRingBuffer, {

@@ -6,7 +6,9 @@
 import { nameOfBytes } from '../bytes/byte-name.ts';
 import { SyscallError } from '../errors.ts';
 import type { BatchCursor, Kernel } from '../kernel/kernel.ts';
+import { BPF_MAP_TYPE } from '../uapi/map-types.ts';
 import { endless, freshOnly } from './fresh-keys.ts';
+import type { MapHandle } from './map-handle.ts';
 import { refusedCall } from './refused-call.ts';
 
 /** Entries per call: beyond a few hundred, larger batches gain nothing. */
@@ -27,6 +29,22 @@ export interface WalkedMap {
   readonly maxEntries: number;
   /** Whether a batch goes on from a key, and from the first one if that key is gone: tries. */
   readonly startsOver?: boolean;
+}
+
+/** What a walk needs of an open map. @param valueBytes of an entry, as the kernel moves it */
+export function walkedMap(map: MapHandle, valueBytes: number): WalkedMap {
+  const { keySize, maxEntries, type } = map.info();
+  return {
+    kernel: map.kernel,
+    name: map.name,
+    get fd() {
+      return map.fd;
+    },
+    keyBytes: keySize,
+    valueBytes,
+    maxEntries,
+    startsOver: type === BPF_MAP_TYPE.LPM_TRIE,
+  };
 }
 
 /** Some entries: `count` keys one behind the other, and their values. Overwritten by the next. */

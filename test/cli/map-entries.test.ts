@@ -13,7 +13,6 @@ import { BloomFilter } from '../../src/maps/bloom-filter.ts';
 import { HashMap } from '../../src/maps/hash-map.ts';
 import { HashOfMaps } from '../../src/maps/hash-of-maps.ts';
 import { LpmTrie } from '../../src/maps/lpm-trie.ts';
-import { openMap } from '../../src/maps/open-map.ts';
 import { PerCpuHashMap } from '../../src/maps/per-cpu-hash-map.ts';
 import { Queue } from '../../src/maps/queue.ts';
 import { fixturePath, openFixture } from '../support/fixtures.ts';
@@ -355,148 +354,28 @@ describeKernels('skep map', (place) => {
     });
   });
 
-  describe('create', () => {
-    const create = (name: string, ...options: string[]) =>
-      printed(['map', 'create', at(name), ...options]);
-
-    it('makes and pins a map, whose types the kernel knows', async () => {
-      const told = await create(
-        ...(['counts', '--type', 'lru_hash', '--key', 'text:8', '--value', 'i64'] as const),
-        ...['--max-entries', '0x10', '--name', 'counts', '--flags', 'NO_COMMON_LRU'],
-      );
-      await printed(['map', 'set', at('counts'), 'eth0', '-9007199254740993']);
-      using map = HashMap.openPinned(at('counts'), undefined, here());
-      expect(map.snapshot()).toEqual([['eth0', -9007199254740993n]]);
-      const { id, ...info } = map.info();
-      expect(told).toBe(`created "counts" (lru_hash, id ${id}) at ${at('counts')}\n`);
-      expect(info).toMatchObject({ typeName: 'lru_hash', flags: 2, keySize: 8, valueSize: 8 });
-      // As many for each CPU, since each has a list of its own.
-      const cpus = place.kernel.possibleCpus();
-      const maxEntries = Math.ceil(16 / cpus) * cpus;
-      expect(info).toMatchObject({ name: 'counts', maxEntries });
-      expect(info.btfId).toBeGreaterThan(0);
-      if (place.hasBpftool) {
-        expect(bpftool('map', 'show', 'pinned', at('counts'))).toMatchObject({
-          ...{ id, type: 'lru_hash', name: 'counts', flags: 2, bytes_key: 8, bytes_value: 8 },
-          ...{ max_entries: maxEntries, btf_id: info.btfId },
-        });
-        const [entry] = bpftool<{ formatted: unknown }[]>('map', 'dump', 'pinned', at('counts'));
-        expect(entry?.formatted).toMatchObject({ value: Number(-9007199254740993n) });
-      }
-    });
-
-    it('makes maps of each kind', async () => {
-      const kinds: [name: string, options: string[], entry: unknown[]][] = [
-        ['array', ['--key', 'u32', '--value', 'f64', '--max-entries', '1'], [[0, 0]]],
-        ['lpm_trie', ['--key', 'lpm:16', '--value', 'u8', '--max-entries', '4'], []],
-        [
-          'percpu_array',
-          ['--key', 'u32', '--value', 'u64', '--max-entries', '1'],
-          [[0, expect.anything()]],
-        ],
-      ];
-      for (const [type, options, entries] of kinds) {
-        await create(type, '--type', type, ...options);
-        using map = openMap(at(type), here());
-        expect(map.info().btfId, type).toBeGreaterThan(0);
-        expect((map as HashMap<unknown, unknown>).snapshot()).toEqual(entries);
-      }
-      await create('queue', '--type', 'queue', '--value', 'u32', '--max-entries', '4');
-      await create('ringbuf', '--type', 'ringbuf', '--max-entries', '4096');
-      await create('progs', '--type', 'prog_array', '--max-entries', '4');
-      const sizes = ['queue', 'ringbuf', 'progs'].map((name) => {
-        using map = openMap(at(name), here());
-        const { keySize, valueSize } = map.info();
-        return [keySize, valueSize];
-      });
-      expect(sizes).toEqual([
-        [0, 4],
-        [0, 0],
-        [4, 4],
-      ]);
-    });
-
-    it.skipIf(place.runsOn === 'memory')(
-      'makes storage, which has no number of entries',
-      async () => {
-        await create('marks', '--type', 'sk_storage', '--value', 'u64');
-        using map = openMap(at('marks'), here());
-        expect(map.info()).toMatchObject({ keySize: 4, valueSize: 8, maxEntries: 0 });
-      },
-    );
-
-    it('makes maps of maps, and maps that fit into them', async () => {
-      await create('one', '--type', 'hash', '--key', 'u32', '--value', 'u64', '--max-entries', '4');
-      await create(
-        'outer',
-        '--type',
-        'hash_of_maps',
-        '--key',
-        'u32',
-        '--max-entries',
-        '4',
-        '--inner',
-        at('one'),
-      );
-      await create('two', '--like', at('one'), '--max-entries', '4', '--name', 'two');
-      using outer = HashOfMaps.openPinned(at('outer'), undefined, here());
-      using two = HashMap.openPinned(at('two'), undefined, here()) as HashMap<number, bigint>;
-      two.set(1, 2n);
-      outer.set(Uint8Array.of(7, 0, 0, 0), two);
-      const [entry] = JSON.parse(
-        await printed(['map', 'dump', '--json', at('outer'), '--key-type', 'u32']),
-      ).entries;
-      expect(entry).toEqual({
-        key: 7,
-        value: { id: two.info().id, type: 'hash', name: 'two', entries: [{ key: 1, value: 2 }] },
-      });
-    });
-
-    it('leaves nothing where it fails', async () => {
-      const made = (...options: string[]) => ['create', at('new'), ...options];
-      const hash = ['--type', 'hash', '--key', 'u32', '--value', 'u32'];
-      await fails(2, 'give --type TYPE, or --like MAP', ...made('--max-entries', '1'));
-      await fails(2, 'did you mean "hash"?', ...made('--type', 'hsh', '--max-entries', '1'));
-      await fails(2, 'give --max-entries N', ...made(...hash));
-      await fails(
-        2,
-        'did you mean "NO_PREALLOC"?',
-        ...made(...hash, '--max-entries', '1', '--flags', 'NOPREALLOC'),
-      );
-      await fails(
-        2,
-        '--key: "bytes:0" is no type',
-        ...made('--type', 'hash', '--key', 'bytes:0', '--max-entries', '1'),
-      );
-      await fails(
-        2,
-        'needs a map like those to come: --inner MAP',
-        ...made('--type', 'array_of_maps', '--max-entries', '1'),
-      );
-      await fails(2, '--like has the type', ...made('--like', at('x'), '--type', 'hash'));
-      await fails(2, '"1e3" is no number from 0', ...made(...hash, '--max-entries', '1e3'));
-      await fails(
-        1,
-        /EINVAL/,
-        ...made('--type', 'array', '--key', 'u64', '--value', 'u64', '--max-entries', '1'),
-      );
-      expect(place.namesIn(place.directory)).toEqual([]);
-      await fails(
-        1,
-        'does not lie on a BPF file system',
-        'create',
-        '/tmp/new',
-        ...hash,
-        '--max-entries',
-        '1',
-      );
-    });
-  });
-
   describe('watch', () => {
     const object = ['--object', 'fixtures/run/ring.bpf.o'];
     // Programs are loaded by bpftool.
     const hasProducer = place.runsOn === 'memory' || place.hasBpftool;
+
+    it.skipIf(!hasProducer)('prints what the first example of its help says it does', async () => {
+      const help = await printed(['map', 'watch', '--help']);
+      const [, example] = /Examples:\n *skep (.*)\n/.exec(help) ?? [];
+      const words = example!.split(' ').map((word) => {
+        return word === 'demo.bpf.o' ? fixturePath('objects/demo.bpf.o') : word;
+      });
+      expect(words.slice(0, 3)).toEqual(['map', 'watch', '/sys/fs/bpf/demo/events']);
+      load('demo');
+      const producer = ringProducer(place, at('events'));
+      expect(producer.produce({ count: 1, first: 0x0100_007f, tag: 0 })).toBe(1);
+      producer.close();
+      words[2] = at('events');
+      expect(JSON.parse(await printed([...words, '--count', '1']))).toMatchObject({
+        source: '0x7f000001',
+        destination_port: 0,
+      });
+    });
 
     it.skipIf(!hasProducer)('prints records that wait, by the types of the object', async () => {
       loadRing(here().kernel, place.directory);

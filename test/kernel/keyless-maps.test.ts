@@ -54,7 +54,7 @@ describeKernels('a queue', (place) => {
   it('takes nothing that does not fit its type', () => {
     const { kernel } = place;
     using queue = Queue.create({ kernel, value: struct({ a: u8, b: u8 }), maxEntries: 4 });
-    expect(() => queue.push({ a: 1, b: 256 })).toThrow(/^b: expected u8/);
+    expect(() => queue.push({ a: 1, b: 256 })).toThrow(/^map "": value\.b: expected u8/);
     expect(queue.pop()).toBeUndefined();
   });
 

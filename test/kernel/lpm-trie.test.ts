@@ -98,8 +98,12 @@ describeKernels('a trie', (place) => {
     using routes = createRoutes(kernel);
     expect(() => routes.set('10.0.0.0/33', 1)).toThrow(/longer than its 32 bits/);
     expect(() => routes.set('10.0.0/8', 1)).toThrow(/expected an address/);
-    expect(() => routes.set({ prefixLength: 33, data: [10, 0, 0, 0] }, 1)).toThrow(/^prefixLength/);
-    expect(() => routes.set({ prefixLength: 8, data: [10, 0, 0] }, 1)).toThrow(/^data: .* 4 bytes/);
+    expect(() => routes.set({ prefixLength: 33, data: [10, 0, 0, 0] }, 1)).toThrow(
+      /key\.prefixLength/,
+    );
+    expect(() => routes.set({ prefixLength: 8, data: [10, 0, 0] }, 1)).toThrow(
+      /key\.data: .* 4 bytes/,
+    );
     expect(() => routes.set(undefined as never, 1)).toThrow(/prefixLength, data.*got undefined/);
     expect(routes.count()).toBe(0);
   });

@@ -32,7 +32,7 @@ describeKernels('an array in memory', (place) => {
     expect([map.get(2), map.get(3)]).toEqual([7n, undefined]);
     expect([map.has(2), map.has(3)]).toEqual([true, false]);
     for (const index of [-1, 0.5, 2 ** 32, '1' as never]) {
-      const said = `expected u32, an integer from 0 to 4294967295, got ${JSON.stringify(index)}`;
+      const said = `map "": key: expected u32, an integer from 0 to 4294967295, got ${JSON.stringify(index)}`;
       expect(() => map.get(index)).toThrow(said);
       expect(() => map.has(index)).toThrow(said);
       expect(() => map.set(index, 1n)).toThrow(said);
@@ -46,7 +46,10 @@ describeKernels('an array in memory', (place) => {
     expect([...map.keys()]).toEqual([0, 1, 2]);
     expect([...map.values()]).toEqual([0n, 0n, 7n]);
     expect(() => map.set(3, 1n)).toThrow(/has entries 0 to 2, not 3/);
-    expect(() => map.set(0, -1n)).toThrow(/expected u64/);
+    expect(() => map.set(0, -1n)).toThrow(/^map "": value: expected u64/);
+    expect(map.count()).toBe(3);
+    map.close();
+    expect(() => map.count()).toThrow(expect.objectContaining({ code: 'ERR_SKEP_CLOSED' }));
   });
 
   it('is the same memory as the map that system calls see', () => {

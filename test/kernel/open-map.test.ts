@@ -97,7 +97,7 @@ describeKernels('a map opened without types', (place) => {
     using app = loadPinned('demo', kernel);
     using flows = HashMap.openPinned(`${place.directory}/flows`, undefined, { kernel });
     const key = { ...blankKey(), source_port: 70_000 };
-    expect(() => flows.set(key, {})).toThrow(/^source_port: expected u16/);
+    expect(() => flows.set(key, {})).toThrow(/^map "flows": key\.source_port: expected u16/);
     expect(app.maps.get('flows')?.info().btfId).toBeGreaterThan(0);
   });
 

@@ -82,7 +82,7 @@ describeKernels('a hash with values per CPU', (place) => {
     expect([...map.get(1)!]).toEqual(each(() => 7));
     expect(() => map.fill(1, 8, { mode: 'noexist' })).toThrow(/EEXIST/);
     expect(() => map.fill(2, 8, { mode: 'exist' })).toThrow(/ENOENT/);
-    expect(() => map.fill(1, 256)).toThrow(/^\[0\]: expected u8/);
+    expect(() => map.fill(1, 256)).toThrow(/^map "": value\[0\]: expected u8/);
     expect([...map.get(1)!]).toEqual(each(() => 7));
   });
 

@@ -2,8 +2,12 @@
 
 import { expect, it } from 'vitest';
 import { bytes } from '../../src/codec/aggregates.ts';
+import { u16 } from '../../src/codec/numbers.ts';
 import { ArrayMap } from '../../src/maps/array-map.ts';
 import { HashMap } from '../../src/maps/hash-map.ts';
+import { lpmKey } from '../../src/maps/lpm-key-codec.ts';
+import { LpmTrie } from '../../src/maps/lpm-trie.ts';
+import { PerCpuArray } from '../../src/maps/per-cpu-array.ts';
 import { RawMap } from '../../src/maps/raw-map.ts';
 import { loadUnpinned } from '../support/fixtures.ts';
 import { describeKernel } from '../support/kernel.ts';
@@ -33,6 +37,55 @@ describeKernels('a raw map', (place) => {
     expect(map.delete(key)).toBe(false);
     expect([...map.keys()].map(String)).toEqual(['3,4']);
     app.close();
+  });
+
+  it('goes through its entries, each a copy, and says whether a key is there', () => {
+    const { kernel } = place;
+    using typed = HashMap.create({ kernel, key: bytes(2), value: bytes(3), maxEntries: 2000 });
+    // More than the kernel gives at once.
+    const expected = Array.from({ length: 1300 }, (_, index): [string, string] => {
+      const key = Uint8Array.of(index & 255, index >> 8);
+      const value = Uint8Array.of(index & 255, 7, index >> 8);
+      typed.set(key, value);
+      return [String(key), String(value)];
+    });
+    using map = RawMap.openById(typed.info().id, { kernel });
+    const seen = [...map];
+    expect(seen.map(([key, value]) => [String(key), String(value)]).sort()).toEqual(
+      expected.sort(),
+    );
+    for (const [key, value] of seen) {
+      expect([key.buffer.byteLength, value.buffer.byteLength]).toEqual([2, 3]);
+    }
+    expect([map.has(Uint8Array.of(0, 1)), map.has(Uint8Array.of(0, 255))]).toEqual([true, false]);
+    let removed = 0;
+    for (const [key] of map.entries()) {
+      removed += map.delete(key) ? 1 : 0;
+    }
+    expect(removed).toBe(1300);
+    expect([...map]).toEqual([]);
+  });
+
+  it('goes through the values of all CPUs, and through prefixes', () => {
+    const { kernel } = place;
+    const cpus = kernel.possibleCpus();
+    using counts = PerCpuArray.create({ kernel, value: u16, maxEntries: 2 });
+    counts.fill(1, 258);
+    using map = RawMap.openById(counts.info().id, { kernel });
+    const pairs = [...map.entries()].map(([key, value]) => [key[0], value.length, value[0]]);
+    expect(pairs).toEqual([
+      [0, cpus * 8, 0],
+      [1, cpus * 8, 2],
+    ]);
+    using trie = LpmTrie.create({ kernel, key: lpmKey(4), value: u16, maxEntries: 4 });
+    trie.set('10.0.0.0/8', 1).set('10.1.0.0/16', 2);
+    using prefixes = RawMap.openById(trie.info().id, { kernel });
+    const lengths: (number | undefined)[] = [];
+    for (const [key] of prefixes) {
+      lengths.push(key[0]);
+      prefixes.delete(key);
+    }
+    expect(lengths.sort()).toEqual([16, 8]);
   });
 
   it('writes only new keys, or only old ones, if asked', () => {
@@ -102,7 +155,10 @@ describeKernels('a raw map', (place) => {
     const map = app.maps.get('flows')!;
     const key = new Uint8Array(16);
     const keys = map.keys();
+    const entries = map.entries();
     map.set(key, new Uint8Array(32));
+    map.set(new Uint8Array(16).fill(1), new Uint8Array(32));
+    entries.next();
     map.close();
     map.close();
     expect(map.closed).toBe(true);
@@ -111,6 +167,9 @@ describeKernels('a raw map', (place) => {
       info: () => map.info(),
       usage: () => map.usage(),
       get: () => map.get(key),
+      has: () => map.has(key),
+      entries: () => map.entries().next(),
+      'entries begun': () => entries.next(),
       set: () => map.set(key, new Uint8Array(32)),
       delete: () => map.delete(key),
       keys: () => map.keys().next(),

@@ -199,7 +199,9 @@ describeKernel('an array of cgroups', () => {
   it('takes directories of cgroups only, and leaves none open', () => {
     using watched = CgroupArray.create({ maxEntries: 2 });
     expect(() => watched.set(0, '/tmp')).toThrow(/EBADF \(.* no directory of a cgroup/);
-    expect(() => watched.set(0, '/no/where')).toThrow(/^\/no\/where: open failed with ENOENT/);
+    expect(() => watched.set(0, '/no/where')).toThrow(
+      /^\/no\/where: open failed with ENOENT \(there is nothing at this path\)$/,
+    );
     expect(() => watched.set(0, '/etc/passwd')).toThrow(/open failed with ENOTDIR/);
     expect(() => watched.set(0, true as never)).toThrow(/the directory of a cgroup.*got true/);
   });

@@ -3,6 +3,7 @@
 import { expect, expectTypeOf, it } from 'vitest';
 import { text } from '../../src/codec/aggregates.ts';
 import { struct } from '../../src/codec/by-hand.ts';
+import { ValueError } from '../../src/codec/codec.ts';
 import { u8, u32, u64 } from '../../src/codec/numbers.ts';
 import { ArrayMap } from '../../src/maps/array-map.ts';
 import { HashMap } from '../../src/maps/hash-map.ts';
@@ -58,9 +59,55 @@ describeKernels('a hash', (place) => {
       value: struct({ a: u8, b: u8 }),
       maxEntries: 4,
     });
-    expect(() => map.set(1, { a: 1, b: 256 })).toThrow(/^b: expected u8/);
+    expect(() => map.set(1, { a: 1, b: 256 })).toThrow(/^map "": value\.b: expected u8/);
     expect(() => map.set(-1, { a: 1, b: 2 })).toThrow(/expected u32/);
     expect(map.count()).toBe(0);
+  });
+
+  it('says which of the two does not fit, and the map', () => {
+    const { kernel } = place;
+    using map = HashMap.create({ kernel, key: u32, value: u8, maxEntries: 4, name: 'ports' });
+    const wrong = 'x' as never;
+    const said = /^map "ports": key: expected u32, .*, got "x"$/;
+    for (const call of [
+      () => map.get(wrong),
+      () => map.has(wrong),
+      () => map.set(wrong, wrong),
+      () => map.delete(wrong),
+      () => map.lookupAndDelete(wrong),
+    ]) {
+      expect(call).toThrow(said);
+      expect(call).toThrow(ValueError);
+    }
+    expect(() => map.set(1, wrong)).toThrow(/^map "ports": value: expected u8, .*, got "x"$/);
+  });
+
+  it('keeps the path inside the value, and shows the whole sentence in the stack', () => {
+    const { kernel } = place;
+    const value = struct({ a: u8 });
+    using map = HashMap.create({ kernel, key: u32, value, maxEntries: 4, name: 'ports' });
+    let thrown: unknown;
+    try {
+      map.set(1, { a: 256 });
+    } catch (error) {
+      thrown = error;
+    }
+    expect(thrown).toMatchObject({
+      ...{ name: 'ValueError', path: ['a'], problem: expect.stringMatching(/^expected u8/) },
+      stack: expect.stringMatching(/^ValueError: map "ports": value\.a: expected u8/),
+    });
+  });
+
+  it('goes through no entry after it was closed, not even of a batch that was read', () => {
+    const { kernel } = place;
+    for (const way of ['entries', 'keys', 'values'] as const) {
+      using map = HashMap.create({ kernel, key: u32, value: u64, maxEntries: 16 });
+      map.set(1, 1n).set(2, 2n).set(3, 3n);
+      const walk: Iterator<unknown> = map[way]();
+      walk.next();
+      map.close();
+      expect(() => walk.next(), way).toThrow(expect.objectContaining({ code: 'ERR_SKEP_CLOSED' }));
+    }
   });
 
   it.each([false, true])('walks over many entries, each once (lru: %s)', (lru) => {

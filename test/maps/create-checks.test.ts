@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { ValueError } from '../../src/codec/codec.ts';
 import { u16, u32, u64 } from '../../src/codec/numbers.ts';
 import { load } from '../../src/loader/load.ts';
+import { Arena } from '../../src/maps/arena.ts';
 import { ArrayMap } from '../../src/maps/array-map.ts';
 import { ArrayOfMaps } from '../../src/maps/array-of-maps.ts';
 import { BloomFilter } from '../../src/maps/bloom-filter.ts';
@@ -14,11 +15,15 @@ import { LpmTrie } from '../../src/maps/lpm-trie.ts';
 import { MappedArray } from '../../src/maps/mapped-array.ts';
 import { PerCpuArray } from '../../src/maps/per-cpu-array.ts';
 import { PerCpuHashMap } from '../../src/maps/per-cpu-hash-map.ts';
+import { PerfEventArray } from '../../src/maps/perf-event-array.ts';
 import { ProgramArray } from '../../src/maps/program-array.ts';
 import { Queue } from '../../src/maps/queue.ts';
+import { RawMap } from '../../src/maps/raw-map.ts';
+import { RingBuffer } from '../../src/maps/ring-buffer.ts';
 import { SkStorage } from '../../src/maps/sk-storage.ts';
 import { SockHash } from '../../src/maps/sock-hash.ts';
 import { Stack } from '../../src/maps/stack.ts';
+import { UserRingBuffer } from '../../src/maps/user-ring-buffer.ts';
 import { MemoryKernel } from '../../src/testing.ts';
 import { openFixture } from '../support/fixtures.ts';
 
@@ -113,6 +118,55 @@ describe('an option that is missing', () => {
     expect(() => unchecked(ArrayOfMaps).create({ ...outer, inner: { kind: {} } })).toThrow(
       /^ArrayOfMaps\.create: the option "inner" .*; its kind is no such class$/,
     );
+  });
+});
+
+describe('an option that does not exist', () => {
+  it.each<[string, object, string]>([
+    [
+      'HashMap',
+      { maxEntires: 16 },
+      'HashMap.create: there is no option "maxEntires"; did you mean "maxEntries"?',
+    ],
+    ['HashMap', { LRU: true }, 'HashMap.create: there is no option "LRU"; did you mean "lru"?'],
+    ['HashMap', { constructor: 1 }, 'HashMap.create: there is no option "constructor"'],
+  ])('is refused: %s with %o', (_, wrong, said) => {
+    expect(() => unchecked(HashMap).create({ ...TABLE, ...wrong })).toThrow(new TypeError(said));
+  });
+
+  it.each([
+    ...[ArrayMap, PerCpuArray, PerCpuHashMap, MappedArray, LpmTrie, Queue, Stack, BloomFilter],
+    ...[ProgramArray, SkStorage, SockHash, PerfEventArray, Arena, RingBuffer, UserRingBuffer],
+  ])('is refused by every kind of map: %o', (kind) => {
+    const options = { ...TABLE, kernle: kernel };
+    expect(() => unchecked(kind).create(options)).toThrow(
+      /create: there is no option "kernle"; did you mean "kernel"\?$/,
+    );
+  });
+
+  it('is refused for inner maps', () => {
+    using outer = HashOfMaps.create({ key: u32, inner: INNER, maxEntries: 1, kernel });
+    expect(() => outer.createInner({ flags: 1 } as object)).toThrow(
+      /^createInner of map "": there is no option "flags"; there are maxEntries, name$/,
+    );
+    expect(() => outer.createInner({ maxEntrys: 1 } as object)).toThrow(
+      /no option "maxEntrys"; did you mean "maxEntries"\?$/,
+    );
+    const wrong = { ...INNER, maxEntires: 1 };
+    expect(() => HashOfMaps.create({ key: u32, inner: wrong, maxEntries: 1, kernel })).toThrow(
+      /^HashMap\.create: there is no option "maxEntires"/,
+    );
+    expect(kernel.openDescriptors()).toEqual([outer.fd]);
+  });
+
+  it('is refused where a map is opened, by its pin or its id', () => {
+    using map = HashMap.create(TABLE);
+    const options = { kernel, acess: 'read-only' };
+    const said = /^opening a map: there is no option "acess"; did you mean "access"\?$/;
+    expect(() => HashMap.openPinned('/sys/fs/bpf/x', TABLE, options)).toThrow(said);
+    expect(() => HashMap.openById(map.info().id, TABLE, options)).toThrow(said);
+    expect(() => RawMap.openById(map.info().id, options)).toThrow(said);
+    expect(kernel.openDescriptors()).toEqual([map.fd]);
   });
 });
 

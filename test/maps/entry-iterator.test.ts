@@ -17,8 +17,10 @@ function* chunks(): Generator<Chunk, void> {
   yield { keys: Uint8Array.of(3, 9, 9), values: Uint8Array.of(0, 3, 0, 0, 9, 9, 9, 9), count: 1 };
 }
 
+const map = { fd: 3 };
+
 const entries = (source: Iterator<Chunk, void> = chunks()) =>
-  new EntryIterator(source, { key: u8, value: u16, valueStep: 4, littleEndian: true });
+  new EntryIterator(source, { map, key: u8, value: u16, valueStep: 4, littleEndian: true });
 
 it('gives the entries of all chunks, and then says that it is done', () => {
   const iterator = entries();
