@@ -34,3 +34,17 @@ export async function printed(args: readonly string[], kernel?: Kernel): Promise
   expect({ status, stderr }, args.join(' ')).toEqual({ status: 0, stderr: '' });
   return stdout;
 }
+
+/** A command that must end with this status and one line on stderr that has the words. */
+export async function failsOn(
+  kernel: Kernel,
+  status: number,
+  words: string | RegExp,
+  args: readonly string[],
+): Promise<void> {
+  const ended = await runHere(args, kernel);
+  const { stdout, stderr } = ended;
+  expect({ status: ended.status, stdout }, stderr).toEqual({ status, stdout: '' });
+  expect(stderr).toMatch(words);
+  expect(stderr).toMatch(/^skep: [^\n]*\n$/);
+}

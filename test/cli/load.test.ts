@@ -10,7 +10,7 @@ import { mapTypeName } from '../../src/uapi/map-types.ts';
 import { programTypeName } from '../../src/uapi/program-types.ts';
 import { openFixture } from '../support/fixtures.ts';
 import { describeKernel, kernelProblem, pinDirectory } from '../support/kernel.ts';
-import { hasProgram, output } from '../support/programs.ts';
+import { bpftool, hasProgram } from '../support/programs.ts';
 import { objectPath, skep, stdoutOf } from './skep.ts';
 
 const demo = objectPath('demo');
@@ -24,10 +24,6 @@ interface BpftoolMap {
   readonly bytes_key: number;
   readonly bytes_value: number;
   readonly max_entries: number;
-}
-
-function bpftool<T>(...args: string[]): T {
-  return JSON.parse(output('bpftool', '-j', ...args)) as T;
 }
 
 describe('skep load --plan', () => {

@@ -1,32 +1,13 @@
 /** `skep map create`: maps without an object, next to bpftool and to typed handles. */
 
 import { expect, it } from 'vitest';
-import type { Kernel } from '../../src/kernel/kernel.ts';
 import { HashMap } from '../../src/maps/hash-map.ts';
 import { HashOfMaps } from '../../src/maps/hash-of-maps.ts';
 import { openMap } from '../../src/maps/open-map.ts';
 import { RawMap } from '../../src/maps/raw-map.ts';
 import { describeKernels } from '../support/kernels.ts';
-import { output } from '../support/programs.ts';
-import { printed as printedBy, runHere } from './in-process.ts';
-
-function bpftool<T>(...args: string[]): T {
-  return JSON.parse(output('bpftool', '-j', ...args)) as T;
-}
-
-/** Ends with this status and one line on stderr that has the words. */
-async function failsOn(
-  kernel: Kernel,
-  status: number,
-  words: string | RegExp,
-  args: readonly string[],
-): Promise<void> {
-  const ended = await runHere(['map', ...args], kernel);
-  const { stdout, stderr } = ended;
-  expect({ status: ended.status, stdout }, stderr).toEqual({ status, stdout: '' });
-  expect(stderr).toMatch(words);
-  expect(stderr).toMatch(/^skep: [^\n]*\n$/);
-}
+import { bpftool } from '../support/programs.ts';
+import { failsOn, printed as printedBy, runHere } from './in-process.ts';
 
 describeKernels('skep map create', (place) => {
   const at = (name: string) => `${place.directory}/${name}`;
@@ -34,7 +15,7 @@ describeKernels('skep map create', (place) => {
   const here = () => ({ kernel: place.kernel });
   const printed = (args: readonly string[]) => printedBy(args, place.kernel);
   const fails = (status: number, words: string | RegExp, ...args: string[]) =>
-    failsOn(place.kernel, status, words, args);
+    failsOn(place.kernel, status, words, ['map', ...args]);
   const create = (name: string, ...options: string[]) =>
     printed(['map', 'create', at(name), ...options]);
 

@@ -19,30 +19,12 @@ import { fixturePath, openFixture } from '../support/fixtures.ts';
 import { describeKernel, pinDirectory } from '../support/kernel.ts';
 import { describeKernels } from '../support/kernels.ts';
 import { loadProgram } from '../support/program.ts';
-import { hasProgram, output } from '../support/programs.ts';
+import { bpftool, hasProgram, output } from '../support/programs.ts';
 import { ringProducer } from '../support/rings.ts';
-import { printed as printedBy, runHere } from './in-process.ts';
+import { failsOn, printed as printedBy } from './in-process.ts';
 import { MAIN, ROOT } from './skep.ts';
 
 const hasBpftool = hasProgram('bpftool');
-
-function bpftool<T>(...args: string[]): T {
-  return JSON.parse(output('bpftool', '-j', ...args)) as T;
-}
-
-/** Ends with this status and one line on stderr that has the words. */
-async function failsOn(
-  kernel: Kernel,
-  status: number,
-  words: string | RegExp,
-  args: readonly string[],
-): Promise<void> {
-  const ended = await runHere(['map', ...args], kernel);
-  const { stdout, stderr } = ended;
-  expect({ status: ended.status, stdout }, stderr).toEqual({ status, stdout: '' });
-  expect(stderr).toMatch(words);
-  expect(stderr).toMatch(/^skep: [^\n]*\n$/);
-}
 
 describeKernels('skep map', (place) => {
   const at = (name: string) => `${place.directory}/${name}`;
@@ -50,7 +32,7 @@ describeKernels('skep map', (place) => {
   const here = () => ({ kernel: place.kernel });
   const printed = (args: readonly string[]) => printedBy(args, place.kernel);
   const fails = (status: number, words: string | RegExp, ...args: string[]) =>
-    failsOn(place.kernel, status, words, args);
+    failsOn(place.kernel, status, words, ['map', ...args]);
 
   function load(name: string): void {
     loadObject(openFixture(name), {

@@ -8,7 +8,7 @@ import type { MapOptions } from '../../src/loader/options.ts';
 import { RawMap } from '../../src/maps/raw-map.ts';
 import { openFixture } from '../support/fixtures.ts';
 import { describeKernel, pinDirectory } from '../support/kernel.ts';
-import { hasProgram, output } from '../support/programs.ts';
+import { bpftool, hasProgram, output } from '../support/programs.ts';
 import { printed, runHere } from './in-process.ts';
 import { objectPath, shell, skep, stdoutOf } from './skep.ts';
 
@@ -30,10 +30,6 @@ interface BpftoolMap {
 interface DumpedEntry {
   readonly key: string;
   readonly value: string | string[] | number;
-}
-
-function bpftool<T>(...args: string[]): T {
-  return JSON.parse(output('bpftool', '-j', ...args)) as T;
 }
 
 function showJson(...map: string[]): ShownMap {

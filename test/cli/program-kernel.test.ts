@@ -9,7 +9,7 @@ import type { LoadOptions } from '../../src/loader/options.ts';
 import { MemoryKernel } from '../../src/testing.ts';
 import { BPF_PROG_TYPE } from '../../src/uapi/program-types.ts';
 import { describeKernel, pinDirectory } from '../support/kernel.ts';
-import { hasProgram, output } from '../support/programs.ts';
+import { bpftool, hasProgram, output } from '../support/programs.ts';
 import { printed, runHere } from './in-process.ts';
 import { ROOT } from './skep.ts';
 
@@ -30,10 +30,6 @@ interface BpftoolProgram {
 
 /** A line of a dump: position and text. */
 type Line = readonly [slot: number, text: string];
-
-function bpftool<T>(...args: string[]): T {
-  return JSON.parse(output('bpftool', '-j', ...args)) as T;
-}
 
 /** Instructions in the output of bpftool, less what it has in front of names of the program's functions. */
 function bpftoolLines(text: string): Line[] {

@@ -22,3 +22,8 @@ export function output(program: string, ...args: string[]): string {
   }
   return stdout;
 }
+
+/** What bpftool prints as JSON. The type is what the caller knows of it. */
+export function bpftool<T>(...args: string[]): T {
+  return JSON.parse(output('bpftool', '-j', ...args)) as T;
+}
