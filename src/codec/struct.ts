@@ -190,8 +190,10 @@ function writeAll(
 }
 
 /**
- * Of the given members one is written, the largest that the others agree with: that way what was read
- * can be changed and written back, and a contradiction is an error.
+ * The largest of the given members is written, the others must agree with what it leaves: that way
+ * what was read can be changed and written back, and a contradiction is an error. A member that does not
+ * show all of its bytes (padding, a text with something behind its end) contradicts one that does. Each
+ * is written once, however deep unions are nested.
  */
 function writeOneOf(
   name: string,
@@ -204,39 +206,24 @@ function writeOneOf(
   const given = parts
     .filter((part) => part.names.some((each) => Object.hasOwn(value, each)))
     .sort((a, b) => b.sizeBytes - a.sizeBytes);
-  const all = parts.flatMap((part) => part.names);
-  if (given.length === 0 && all.length > 0) {
+  const [first, ...others] = given;
+  if (first === undefined) {
+    const all = parts.flatMap((part) => part.names);
+    if (all.length === 0) return;
     throw new ValueError(`${name} needs one of its members ${all.join(', ')}`);
   }
-  const conflicts: Part[] = [];
-  for (const first of given) {
-    memory.bytes.fill(0, at, at + sizeBytes);
-    first.write(memory, at, value);
-    const written = memory.bytes.slice(at, at + sizeBytes);
-    const other = given.find(
-      (each) => each !== first && !agrees(each, written, memory.littleEndian, value),
-    );
-    if (other === undefined) return;
-    conflicts.push(first, other);
+  first.write(memory, at, value);
+  const written = memory.bytes.slice(at, at + sizeBytes);
+  for (const other of others) {
+    const copy = new Memory(written.slice(), memory.littleEndian);
+    other.write(copy, 0, value);
+    if (copy.bytes.some((byte, index) => byte !== written[index])) {
+      const [a, b] = [first, other].map(({ names }) =>
+        names.find((each) => Object.hasOwn(value, each)),
+      );
+      throw new ValueError(`members ${a} and ${b} of ${name} disagree; give one of them`);
+    }
   }
-  const [a, b] = conflicts.map(({ names }) => names.find((each) => Object.hasOwn(value, each)));
-  if (a !== undefined) {
-    throw new ValueError(`members ${a} and ${b} of ${name} disagree; give one of them`);
-  }
-}
-
-/**
- * Whether a member is in these bytes already as it is in the value. Only its own bits count: not its
- * padding, what is behind the end of a text, and which of its bits make a bool true.
- */
-function agrees(part: Part, written: Uint8Array, littleEndian: boolean, value: Fields): boolean {
-  const given = new Memory(written.slice(), littleEndian);
-  part.write(given, 0, value);
-  const found: Fields = {};
-  part.read(new Memory(written, littleEndian), 0, found);
-  const same = new Memory(written.slice(), littleEndian);
-  part.write(same, 0, found);
-  return given.bytes.every((byte, index) => byte === same.bytes[index]);
 }
 
 function partOf(member: Member): Part {

@@ -17,8 +17,9 @@ import { Random } from './random.ts';
 import type { Recipe } from './recipe.ts';
 import { TARGETS, type Target } from './targets.ts';
 
-/** `SKEP_FUZZ_SEED` does a run again, `SKEP_FUZZ_RUNS` makes it longer. */
-const SEED = Number(process.env.SKEP_FUZZ_SEED ?? Date.now() % 1_000_000);
+/** `SKEP_FUZZ_SEED` does a run again (or `SKEP_SEED`, with all tests), `SKEP_FUZZ_RUNS` makes it longer. */
+const { SKEP_FUZZ_SEED, SKEP_SEED } = process.env;
+const SEED = Number(SKEP_FUZZ_SEED ?? SKEP_SEED ?? Date.now() % 1_000_000);
 const RUNS = Number(process.env.SKEP_FUZZ_RUNS ?? 100);
 
 const HERE = fileURLToPath(new URL('.', import.meta.url));

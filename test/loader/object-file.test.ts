@@ -83,6 +83,29 @@ describe('skep inspect', () => {
   });
 
   it.each([
+    ['a file without a size', '', '/proc/self/pagemap', 'this is not an ELF file'],
+    ['a pipe of zeros', 'cat /dev/zero |', '/dev/stdin', 'this is not an ELF file'],
+    [
+      'a pipe that begins as an object',
+      "(printf '\\177ELF'; cat /dev/zero) |",
+      '/dev/stdin',
+      '/dev/stdin cannot be read: it gives 268435456 bytes and more',
+    ],
+  ])('does not read %s for ever', { timeout: 60_000 }, (_, writer, file, said) => {
+    const { status, stderr } = shell(`${writer} timeout 30 $SKEP inspect ${file}`);
+    expect(stderr).toContain(said);
+    expect(status).toBe(1);
+  });
+
+  it('reads a pipe that gives a byte at a time', { timeout: 60_000 }, () => {
+    const { status, stdout } = shell(
+      `dd if='${DEMO}' bs=1 2>/dev/null | $SKEP inspect --json /dev/stdin`,
+    );
+    expect(status).toBe(0);
+    expect(JSON.parse(stdout).maps.length).toBe(ObjectFile.open(DEMO).maps.size);
+  });
+
+  it.each([
     ['a file at its input', `$SKEP inspect --json /dev/stdin < '${DEMO}'`],
     ['a pipe at its input', `cat '${DEMO}' | $SKEP inspect --json /dev/stdin`],
     ['a pipe that is slow', `(sleep 1; cat '${DEMO}') | $SKEP inspect --json /dev/fd/0`],

@@ -352,11 +352,13 @@ describeShim('in worker threads, watchers', () => {
 
   /** What a worker does until it is stopped. */
   const busy = `
+    let turns = 0;
     const make = () => {
       const fd = open();
       const watcher = native.watch(fd, 1);
       const again = () => {
-        if (Math.random() < 0.1) {
+        turns += 1;
+        if (turns % 11 === 0) {
           native.unwatch(watcher);
           fs.closeSync(fd);
           make();
