@@ -6,11 +6,9 @@ import type { KernelChoice } from './kernel-choice.ts';
 import { checkDumped } from './map-kinds.ts';
 import { namingMap, openReference } from './map-place.ts';
 import type { DumpOptions } from './map-program.ts';
-import { print, standardOutput } from './terminal.ts';
+import { printPieces } from './print-pieces.ts';
+import { standardOutput } from './terminal.ts';
 import { parseMapReference } from './usage.ts';
-
-/** Output is handed over in portions of this many characters. */
-const PORTION = 1 << 16;
 
 /**
  * Prints the entries of a map as they are read, however many there are.
@@ -30,23 +28,6 @@ export async function dumpMap(
     await namingMap(opened.map, 'the entries of', () => printPieces(pieces(opened, options)));
   } finally {
     opened.map.close();
-  }
-}
-
-/** Prints text as it comes, in portions. */
-export async function printPieces(texts: Iterable<string>): Promise<void> {
-  let portion = '';
-  for (const text of texts) {
-    portion += text;
-    if (portion.length >= PORTION) {
-      print(portion);
-      portion = '';
-      // A turn of the event loop, in which a closed pipe is noticed.
-      await new Promise((resolve) => setImmediate(resolve));
-    }
-  }
-  if (portion !== '') {
-    print(portion);
   }
 }
 

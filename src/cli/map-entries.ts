@@ -19,10 +19,10 @@ import {
 import { innerJson, innerLines, shown } from './entry-text.ts';
 import { asUsage, jsonOf, parseJsonWord, parseValue } from './json-text.ts';
 import type { KernelChoice } from './kernel-choice.ts';
-import { printPieces } from './map-dump.ts';
 import { checkRead, checkWritten, isKeyless } from './map-kinds.ts';
 import { namingMap, openReference, titleOf } from './map-place.ts';
 import type { EntryOptions, GetOptions, SetOptions } from './map-program.ts';
+import { printPieces } from './print-pieces.ts';
 import { print } from './terminal.ts';
 import { ArgumentError, CommandError, takeMap, UsageError, wrongWords } from './usage.ts';
 

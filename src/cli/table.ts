@@ -38,6 +38,13 @@ const NARROWING: readonly (readonly [kinds: readonly Column['kind'][], width: nu
 ];
 /** Lines across wrap at this width if the terminal has none. */
 const PAGE = 80;
+/**
+ * Without a terminal, whose width bounds them, columns are no wider than this: thousands of rows would
+ * be padded for one long name. Cells that are longer stand whole, and move the rest of their own row.
+ */
+const WIDEST_COLUMN = 100;
+/** No terminal is wider; what `COLUMNS` says beyond this means that lines may be as long as they like. */
+const WIDEST_TERMINAL = 1000;
 
 /** Sets a table; each line of it ends with a line feed. */
 export function renderTable(
@@ -45,25 +52,27 @@ export function renderTable(
   rows: readonly Row[],
   terminal: Terminal,
 ): string {
-  const used = columnsToShow(columns, rows, terminal.width);
+  const width = terminal.width > WIDEST_TERMINAL ? Number.POSITIVE_INFINITY : terminal.width;
+  const used = columnsToShow(columns, rows, width);
   const cells = cellsOf(used, rows);
-  const widths = fitWidths(cells, used, terminal.width);
-  const pageWidth = Number.isFinite(terminal.width)
-    ? terminal.width
-    : Math.max(totalWidth(widths), PAGE);
+  const widths = Number.isFinite(width)
+    ? fitWidths(cells, used, width)
+    : columnWidths(cells, WIDEST_COLUMN);
+  const pageWidth = Number.isFinite(width) ? width : Math.max(totalWidth(widths), PAGE);
   const setRow = (row: readonly string[], style?: Terminal['bold']) =>
     setCells(
-      row.map((text, at) => wrap(text, widths[at]!)),
+      row.map((text, at) => (Number.isFinite(width) ? wrap(text, widths[at]!) : [text])),
       used,
       widths,
       style,
     );
 
-  const lines = setRow(cells[0]!, terminal.bold);
+  const sets = [setRow(cells[0]!, terminal.bold)];
   for (const row of rows) {
-    lines.push(...(isCells(row) ? setRow(used.map(({ at }) => row[at]!)) : pack(row, pageWidth)));
+    sets.push(isCells(row) ? setRow(used.map(({ at }) => row[at]!)) : pack(row, pageWidth));
   }
-  return `${lines.join('\n')}\n`;
+  // Not by spreading: a row may have more lines than a function takes arguments.
+  return `${sets.flat().join('\n')}\n`;
 }
 
 /**
@@ -111,7 +120,7 @@ function columnsToShow(
   width: number,
 ): readonly PlacedColumn[] {
   const used = columns.flatMap((column, at) => (isUsed(rows, at) ? [{ ...column, at }] : []));
-  const needed = totalWidth(naturalWidths(cellsOf(used, rows)));
+  const needed = totalWidth(columnWidths(cellsOf(used, rows)));
   return needed > width ? used.filter(({ kind }) => kind !== 'repetition') : used;
 }
 
@@ -133,7 +142,10 @@ function fitWidths(
   columns: readonly Column[],
   width: number,
 ): number[] {
-  const widths = naturalWidths(cells);
+  // What is narrowed ends below the width of the terminal, and need not start far above it.
+  const widths = columnWidths(cells).map((each, at) =>
+    columns[at]!.kind === 'number' ? each : Math.min(each, width),
+  );
   let over = totalWidth(widths) - width;
   for (const [kinds, narrowest] of NARROWING) {
     while (over > 0) {
@@ -168,7 +180,9 @@ function wrap(text: string, width: number): string[] {
     }
     const parts = breakWord(word, width);
     line = parts.pop()!;
-    lines.push(...parts);
+    for (const part of parts) {
+      lines.push(part);
+    }
   }
   return [...lines, line];
 }
@@ -212,14 +226,27 @@ function pack({ lead, items }: Across, width: number): string[] {
 
 /** In columns of the terminal, taking every character for one: names are ASCII in practice. */
 function lengthOf(text: string): number {
-  return [...text].length;
+  return text.length - (text.match(PAIRS)?.length ?? 0);
 }
 
-/** What columns need to show all of their texts in one line each. */
-function naturalWidths(cells: readonly (readonly string[])[]): number[] {
-  return cells[0]!.map((_, at) =>
-    cells.reduce((most, row) => Math.max(most, lengthOf(row[at]!)), 0),
-  );
+/** Characters that take two units of a string. */
+const PAIRS = /[\ud800-\udbff][\udc00-\udfff]/g;
+
+/** What columns need to show their texts in one line each, those that are longer than `most` aside. */
+function columnWidths(
+  cells: readonly (readonly string[])[],
+  most = Number.POSITIVE_INFINITY,
+): number[] {
+  const widths = cells[0]!.map(() => 0);
+  for (const row of cells) {
+    for (const [at, text] of row.entries()) {
+      const length = lengthOf(text);
+      if (length > widths[at]! && length <= most) {
+        widths[at] = length;
+      }
+    }
+  }
+  return widths;
 }
 
 function totalWidth(widths: readonly number[]): number {

@@ -33,6 +33,15 @@ describe('skep program dump', () => {
     }
   });
 
+  it.each([
+    ['several programs', 'programs/linking'],
+    ['no programs', 'plain/empty'],
+  ])('prints of %s the document as JSON.stringify would, with 2 spaces', async (_, name) => {
+    const text = await printed(['program', 'dump', objectPath(name), '--json']);
+    expect(text).toBe(`${JSON.stringify(JSON.parse(text), null, 2)}\n`);
+    expect(JSON.parse(text)).toMatchObject({ format: 1, file: objectPath(name) });
+  });
+
   it('reads objects of the other byte order', async () => {
     const own = await printed(['program', 'dump', LINKING, '--no-source']);
     const other = objectPath('programs/linking.eb');

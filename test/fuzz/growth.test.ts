@@ -3,8 +3,11 @@
  * them. What would take its square takes a hundred times as long.
  */
 
-import { describe, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { describeObject } from '../../src/cli/inspect-text.ts';
 import { drawDiagram } from '../../src/cli/mermaid.ts';
+import { dumpsOf } from '../../src/cli/program-dump.ts';
+import { dumpDocument, dumpLines } from '../../src/cli/program-dump-text.ts';
 import { codecOf } from '../../src/codec/from-btf.ts';
 import { Btf } from '../../src/obj/btf/btf.ts';
 import { checkBtf } from '../../src/obj/btf/check.ts';
@@ -28,6 +31,9 @@ function readAll(bytes: Uint8Array): void {
     const document = inspect(object);
     JSON.stringify(document);
     drawDiagram(document);
+    for (const width of WIDTHS) {
+      describeObject(document, object.btf !== undefined, terminalOf(width));
+    }
   });
   const { btf } = object;
   if (btf !== undefined) {
@@ -35,6 +41,10 @@ function readAll(bytes: Uint8Array): void {
     answer(() => encodeForKernel(object, btf, partsOf(btf)));
   }
 }
+
+/** Of a pipe, and of a terminal. */
+const WIDTHS = [Number.POSITIVE_INFINITY, 80];
+const terminalOf = (width: number) => ({ width, bold: (text: string) => text });
 
 function linkFirst(bytes: Uint8Array): void {
   const object = ObjectFile.parse(bytes);
@@ -468,6 +478,103 @@ describe('code', () => {
     );
   });
 });
+
+/** How long the text of an object with so many of something is: twice as many make twice the text. */
+function makesTwice(
+  count: number,
+  build: (count: number) => Uint8Array,
+  run: (bytes: Uint8Array) => number,
+): void {
+  const one = run(build(count));
+  expect(run(build(2 * count)) / one, `${one} characters for half of it`).toBeLessThan(2.5);
+}
+
+/** Characters of the pieces. */
+function lengthOf(input: Uint8Array, pieces: (object: ObjectFile) => Iterable<string>): number {
+  let length = 0;
+  for (const piece of pieces(ObjectFile.parse(input))) {
+    length += piece.length;
+  }
+  return length;
+}
+
+const describedAt = (width: number) => (object: ObjectFile) => [
+  describeObject(inspect(object), object.btf !== undefined, terminalOf(width)),
+];
+
+describe('output', () => {
+  /** The more rows, the longer the name in the first one. */
+  const nameOf = (count: number, index: number) =>
+    index === 0 ? 'x'.repeat(count * 12) : `n${index}`;
+
+  function withPrograms(count: number): Uint8Array {
+    const object = new ObjectBuilder();
+    const section = object.code('xdp', instructions(count));
+    times(count, (index) =>
+      object.symbol(nameOf(count, index), {
+        ...{ info: GLOBAL.FUNC, section, value: index * 8, size: 8 },
+      }),
+    );
+    return object.write();
+  }
+
+  function withVariables(count: number): Uint8Array {
+    const object = new ObjectBuilder();
+    const { types } = object;
+    const section = object.section('.data', new Uint8Array(count * 4), { flags: 3 });
+    const int = types.int();
+    const entries = times(count, (index) => {
+      const name = nameOf(count, index);
+      object.symbol(name, { info: GLOBAL.OBJECT, section, value: index * 4, size: 4 });
+      return [types.add(KIND.VAR, 0, name, int, 1), index * 4, 4];
+    });
+    types.addList(KIND.DATASEC, '.data', count * 4, entries);
+    return object.write();
+  }
+
+  it.each([
+    ['programs', 'a pipe', withPrograms, WIDTHS[0]!],
+    ['programs', 'a terminal', withPrograms, WIDTHS[1]!],
+    ['variables', 'a pipe', withVariables, WIDTHS[0]!],
+    ['variables', 'a terminal', withVariables, WIDTHS[1]!],
+  ])('is a table of many %s on %s, one of which has a long name', (_, __, build, width) => {
+    const run = (bytes: Uint8Array) => lengthOf(bytes, describedAt(width));
+    makesTwice(1000, build, run);
+    grows(500, build, run);
+  });
+
+  it.each([
+    ['text', dumpText],
+    ['a document', dumpJson],
+  ])('is a dump of many programs as %s', (_, pieces) => {
+    const build = (count: number) => {
+      const object = new ObjectBuilder();
+      const text = object.code('.text', instructions(20));
+      const called = object.symbol('f', { info: GLOBAL.FUNC, section: text, size: 160 });
+      const call = [0x85, 0x10, 0, 0, 0xff, 0xff, 0xff, 0xff];
+      const calls = Object.fromEntries(times(count, (index) => [index * 2, call]));
+      const section = object.code('xdp', instructions(count * 2, calls));
+      const symbol = { info: GLOBAL.FUNC, section, size: 16 };
+      times(count, (index) => object.symbol(`p${index}`, { ...symbol, value: index * 16 }));
+      object.relocations(
+        section,
+        times(count, (index) => [index * 16, called]),
+      );
+      return object.write();
+    };
+    const run = (bytes: Uint8Array) => lengthOf(bytes, pieces);
+    makesTwice(100, build, run);
+    grows(100, build, run);
+  });
+});
+
+function dumpText(object: ObjectFile): Iterable<string> {
+  return dumpLines(dumpsOf(object, 'file', object.programs.keys()), true);
+}
+
+function dumpJson(object: ObjectFile): Iterable<string> {
+  return dumpDocument({ file: 'file' }, dumpsOf(object, 'file', object.programs.keys()));
+}
 
 describe('text', () => {
   it.each([

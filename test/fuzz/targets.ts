@@ -22,7 +22,7 @@ import { encodeForKernel } from '../../src/obj/btf-for-kernel.ts';
 import { partsOf } from '../../src/obj/btf-for-kernel-older.ts';
 import { applyCore } from '../../src/obj/core/apply.ts';
 import { CoreResolver, type CoreTarget } from '../../src/obj/core/resolve.ts';
-import { type Inspection, inspect } from '../../src/obj/inspection.ts';
+import { inspect } from '../../src/obj/inspection.ts';
 import { listProgram } from '../../src/obj/instructions/listing.ts';
 import { linkProgram } from '../../src/obj/link.ts';
 import { ObjectFile } from '../../src/obj/object.ts';
@@ -57,8 +57,6 @@ const MOST_TYPES = 200;
 const MAP_MEMORY_BYTES = 16 << 20;
 /** So many globals are given values. */
 const MOST_GLOBALS = 20;
-/** Tables for people are set for names that people write. */
-const MOST_NAME = 500;
 const WIDE = { width: Number.POSITIVE_INFINITY, bold: (text: string) => text };
 
 /** Whether an error is one of those that skep throws for what it was given. */
@@ -85,10 +83,8 @@ function readObject([bytes]: readonly Uint8Array[]): void {
     if (again.maps.length !== object.maps.size || again.programs.length !== object.programs.size) {
       throw new Error('maps or programs are lost in the document');
     }
-    if (longestName(document) <= MOST_NAME) {
-      describeObject(document, object.btf !== undefined, WIDE);
-      describeObject(document, object.btf !== undefined, { ...WIDE, width: 80 });
-    }
+    describeObject(document, object.btf !== undefined, WIDE);
+    describeObject(document, object.btf !== undefined, { ...WIDE, width: 80 });
     drawDiagram(document);
   });
   for (const name of object.programs.keys()) {
@@ -107,12 +103,6 @@ function readObject([bytes]: readonly Uint8Array[]): void {
       attempt(() => void structOpsValue(object, map));
     }
   }
-}
-
-function longestName({ maps, data, programs }: Inspection): number {
-  const named = [...maps, ...data, ...data.flatMap(({ variables }) => variables), ...programs];
-  const sections = programs.map(({ section }) => section.length);
-  return Math.max(0, ...named.map(({ name }) => name.length), ...sections);
 }
 
 function readTypes([bytes, own]: readonly Uint8Array[]): void {
