@@ -14,7 +14,7 @@
 /** Colours of the peers, from the palette of Okabe and Ito, which most eyes can tell apart. */
 const COLOURS = new Map([
   ['libbpf', '#2a85cc'],
-  ['C', '#2a85cc'],
+  ['C', '#7f7f7f'],
   ['libbpf batch', '#56b4e9'],
   ['cilium', '#d55e00'],
   ['cilium batch', '#e69f00'],
@@ -24,6 +24,7 @@ const COLOURS = new Map([
 /** What the legend calls them. */
 const TITLES = new Map([
   ['libbpf', 'libbpf (C)'],
+  ['C', 'plain C'],
   ['libbpf batch', 'libbpf, batches'],
   ['cilium', 'cilium/ebpf (Go)'],
   ['cilium batch', 'cilium/ebpf, batches'],
@@ -53,6 +54,12 @@ const HEADING = 24;
 const TOP = 100;
 const DOT = 3.6;
 const CAPTION_LINE = 15;
+/** Characters of a caption that fit beside each other. */
+const CAPTION = 150;
+/** Heights at which dots lie that would cover each other, around the middle of the row. */
+const LANES = [0, -4, 4, -7];
+/** How close dots may come at the same height. */
+const APART = 2 * DOT;
 
 const STYLE = `
   text { font: 12px system-ui, -apple-system, 'Segoe UI', sans-serif; fill: #1f2328; }
@@ -62,10 +69,12 @@ const STYLE = `
   .dim { fill: #59636e; font-size: 11px; }
   .grid { stroke: #d1d9e0; stroke-width: 1; }
   .one { stroke: #59636e; stroke-width: 1.5; }
+  .dot { stroke: #ffffff; stroke-width: 0.8; }
   .faster { fill: #1a7f37; fill-opacity: 0.07; }
   @media (prefers-color-scheme: dark) {
     text { fill: #f0f6fc; }
     .ground { fill: #0d1117; }
+    .dot { stroke: #0d1117; }
     .dim { fill: #9198a1; }
     .grid { stroke: #3d444d; }
     .one { stroke: #9198a1; }
@@ -78,7 +87,8 @@ const STYLE = `
  * @param {Caption} caption
  * @returns {string} an SVG document
  */
-export function renderChart(rows, { title, lines }) {
+export function renderChart(rows, { title, lines: sentences }) {
+  const lines = sentences.flatMap(wrapped);
   const drawn = rows.filter(({ ratios }) => ratios.length > 0);
   const scale = scaleFor(drawn);
   /** @type {string[]} */
@@ -137,17 +147,53 @@ function scaleFor(rows) {
 function drawRow({ name, ratios }, y, scale) {
   const clamp = (/** @type {number} */ ratio) =>
     scale.x(Math.min(10 ** scale.to, Math.max(10 ** scale.from, ratio))).toFixed(1);
-  const marks = ratios.map(({ against, median, low, high }) => {
+  const lanes = lanesOf(ratios.map(({ median }) => Number(clamp(median))));
+  const marks = ratios.map(({ against, median, low, high }, index) => {
+    const height = y + (lanes[index] ?? 0);
     const colour = COLOURS.get(against) ?? '#888888';
     const tip = `${against}: ${median.toPrecision(3)} (${low.toPrecision(3)} to ${high.toPrecision(3)})`;
     return [
-      `<line x1="${clamp(low)}" x2="${clamp(high)}" y1="${y}" y2="${y}" stroke="${colour}" stroke-width="1.5"/>`,
-      `<circle cx="${clamp(median)}" cy="${y}" r="${DOT}" fill="${colour}"><title>${escaped(tip)}</title></circle>`,
+      `<line x1="${clamp(low)}" x2="${clamp(high)}" y1="${height}" y2="${height}" stroke="${colour}" stroke-width="1.5"/>`,
+      `<circle class="dot" cx="${clamp(median)}" cy="${height}" r="${DOT}" fill="${colour}"><title>${escaped(tip)}</title></circle>`,
     ].join('');
   });
   const guide = `<line class="grid" x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${y}" y2="${y}" stroke-dasharray="1 4"/>`;
   const label = name.length > LABEL ? name.replace(/ \(.*\)$/, '') : name;
   return [guide, text(LEFT - 10, y + 4, label, '', 'end'), ...marks].join('\n');
+}
+
+/**
+ * Heights at which the dots of a row do not cover each other, as long as there are lanes.
+ * @param {readonly number[]} places where they lie on the scale
+ * @returns {number[]} of each, from the middle of the row
+ */
+function lanesOf(places) {
+  /** @type {Map<number, number>} */
+  const chosen = new Map();
+  for (const [index, place] of places.entries()) {
+    const near = [...chosen].filter(([other]) => Math.abs((places[other] ?? 0) - place) < APART);
+    const taken = near.map(([, lane]) => lane);
+    chosen.set(index, LANES.find((lane) => !taken.includes(lane)) ?? 0);
+  }
+  return places.map((_, index) => chosen.get(index) ?? 0);
+}
+
+/**
+ * @param {string} sentence
+ * @returns {string[]} lines of at most {@link CAPTION} characters
+ */
+function wrapped(sentence) {
+  /** @type {string[]} */
+  const lines = [];
+  let line = '';
+  for (const word of sentence.split(' ')) {
+    if (line !== '' && line.length + 1 + word.length > CAPTION) {
+      lines.push(line);
+      line = '';
+    }
+    line = line === '' ? word : `${line} ${word}`;
+  }
+  return [...lines, line];
 }
 
 /**
@@ -178,7 +224,6 @@ function drawAxis(scale, bottom) {
 /** @param {readonly ResultRow[]} rows */
 function drawLegend(rows) {
   const used = new Set(rows.flatMap(({ ratios }) => ratios.map(({ against }) => against)));
-  // C in the suite `memory` is libbpf's colour: no library is in between there.
   const shown = [...TITLES].filter(([peer]) => used.has(peer));
   let x = 16;
   return shown

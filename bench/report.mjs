@@ -19,6 +19,7 @@ import { pairedRatios } from './measure.mjs';
  * @property {number | null} value null: not measured, since a peer is missing
  * @property {number} atMost
  * @property {string} of what the value is, e.g. `skep / libbpf`
+ * @property {string} [reason] why the target may be missed, printed when it is
  */
 
 /**
@@ -48,6 +49,7 @@ import { pairedRatios } from './measure.mjs';
  * @property {readonly string[]} notes what the reader must know to read the tables
  * @property {readonly ResultRow[]} [rows] what was compared with peers
  * @property {unknown} data the samples and everything else, for the JSON file
+ * @property {ReadonlyMap<string, number>} [medians] what other suites quote, in nanoseconds
  */
 
 /**
@@ -196,6 +198,18 @@ function wordFor(verdict) {
 }
 
 /**
+ * A verdict in a line: the target, what was measured, and the reason if it is missed.
+ * @param {Verdict} verdict
+ * @returns {string}
+ */
+export function renderVerdict(verdict) {
+  const { name, value, atMost, of, reason } = verdict;
+  const found = value === null ? 'not measured' : digits(value);
+  const why = reason === undefined || value === null || isMet(verdict) ? '' : `: ${reason}`;
+  return `${wordFor(verdict).padEnd(6)}  ${name}: ${of} ${found}, target at most ${atMost}${why}`;
+}
+
+/**
  * Nanoseconds as microseconds.
  * @param {number | undefined} ns
  */
@@ -267,11 +281,7 @@ export function renderTable({ title, columns, rows, footnotes = [] }) {
  * @returns {string} a line for each target, and how many are met
  */
 export function renderSummary(verdicts) {
-  const lines = verdicts.map((verdict) => {
-    const { name, value, atMost, of } = verdict;
-    const found = value === null ? 'not measured' : digits(value);
-    return `${wordFor(verdict).padEnd(6)}  ${name}: ${of} ${found}, target at most ${atMost}`;
-  });
+  const lines = verdicts.map(renderVerdict);
   const unknown = verdicts.filter(({ value }) => value === null).length;
   const met = `target met: ${verdicts.filter(isMet).length} of ${verdicts.length}`;
   return [...lines, unknown === 0 ? met : `${met} (${unknown} not measured)`].join('\n');

@@ -4,8 +4,8 @@
  * Usage: npm run bench -- [--quick] [SUITE...]
  *
  * Prints tables, which targets are met and where a peer is faster, and writes to bench/results/: every
- * sample; and what a chart shows, unless it was quick. A missed target is no error; only what cannot be
- * measured is.
+ * sample; and, unless it was quick, the tables and a chart of the last figures of each suite. A missed target
+ * is no error; only what cannot be measured is.
  */
 
 import { spawnSync } from 'node:child_process';
@@ -17,7 +17,7 @@ import { VERSION as NPM_BPF } from './peers/npm-bpf.mjs';
 import { versionsOfPeers } from './peers/subjects.mjs';
 import { pinned } from './processes.mjs';
 import { renderSlower, renderSummary, renderTable } from './report.mjs';
-import { writeLatest, writeSamples } from './results.mjs';
+import { NPM_NAME, writeLatest, writeSamples } from './results.mjs';
 import * as floors from './suites/floors.mjs';
 import * as heldMemory from './suites/held-memory.mjs';
 import * as kernelBtf from './suites/kernel-btf.mjs';
@@ -34,18 +34,24 @@ import { BUILD, findCc, findClang, ROOT, versionOf } from './toolchain.mjs';
 
 /** @import { Plan } from './measure.mjs' */
 /** @import { Report } from './report.mjs' */
+/** @import { Floor } from './suites/floors.mjs' */
 
 /**
  * @typedef {object} Context What a suite is given.
  * @property {Plan} plan how long each subject measures in one pass
  * @property {number} passes how often each subject is run
  * @property {(what: string) => void} progress says what is being measured
+ * @property {(floor: Floor) => string} floor what V8 and Node.js took for a single thing in this run
  */
 
-/** @typedef {{ name: string, run: (context: Context) => Report | Promise<Report> }} Suite */
+/** @typedef {{ name: string, quotesFloors?: boolean, run: (context: Context) => Report | Promise<Report> }} Suite */
 
-/** @type {readonly Suite[]} */
+/**
+ * The floors come first, since reasons quote them.
+ * @type {readonly Suite[]}
+ */
 const SUITES = [
+  floors,
   open,
   openMany,
   kernelBtf,
@@ -55,7 +61,6 @@ const SUITES = [
   memory,
   programs,
   ring,
-  floors,
   heldMemory,
   packageSize,
 ];
@@ -86,7 +91,10 @@ function readArguments() {
     if (unknown !== undefined) {
       usage(`there is no suite "${unknown}"`);
     }
-    const chosen = SUITES.filter(({ name }) => positionals.includes(name));
+    const named = SUITES.filter(({ name }) => positionals.includes(name));
+    const chosen = named.some(({ quotesFloors = false }) => quotesFloors)
+      ? [floors, ...named.filter((suite) => suite !== floors)]
+      : named;
     return { quick: values.quick, suites: chosen.length === 0 ? SUITES : chosen };
   } catch (error) {
     return usage(error instanceof Error ? error.message : String(error));
@@ -135,10 +143,24 @@ function environment() {
     processors: cpus().length,
     pinnedTo: pinned([]).cpu,
     load: loadavg()[0] ?? 0,
+    commit: commit(),
     clang: clang === null ? null : versionOf(clang),
     cc: cc === null ? null : versionOf(cc),
     libbpf: process.env.SKEP_BENCH_LIBBPF === undefined ? 'of the system' : 'SKEP_BENCH_LIBBPF',
   };
+}
+
+/** What is checked out, in a few words; null outside of a checkout of git. */
+function commit() {
+  /** @param {readonly string[]} args */
+  const git = (...args) => {
+    const { status, stdout } = spawnSync('git', args, { cwd: ROOT, encoding: 'utf8' });
+    return status === 0 ? stdout.trim() : null;
+  };
+  const hash = git('rev-parse', '--short', 'HEAD');
+  // Results of runs change the tree, but nothing that is measured.
+  const changes = git('status', '--porcelain', '--', '.', ':!bench/results');
+  return hash === null ? null : `${hash}${changes === '' ? '' : ' with changes'}`;
 }
 
 async function main() {
@@ -148,18 +170,12 @@ async function main() {
   const before = environment();
   const plan = quick ? QUICK : FULL;
   const passes = quick ? QUICK_PASSES : PASSES;
-  /** @type {Context} */
-  const context = {
-    plan,
-    passes,
-    progress: (what) => process.stderr.write(`... ${what}\n`),
-  };
   const pin = before.pinnedTo === null ? 'not pinned' : `pinned to processor ${before.pinnedTo}`;
   console.log(
     `Node.js ${before.node}, Linux ${before.kernel}, ${before.processors} x ${before.processor}, ${pin}.\n` +
-      `Medians and ranges of ${passes} passes of ${plan.samples} samples; ratios are medians over pairs of samples.\n`,
+      `Medians and ranges of ${passes} passes of ${plan.samples} samples; ratios are medians over pairs of samples of the same turn.\n`,
   );
-  const results = await measureAll(suites, context);
+  const results = await measureAll(suites, plan, passes);
   const reports = Object.values(results);
   console.log(renderSummary(reports.flatMap(({ verdicts }) => verdicts)));
   console.log(renderSlower(reports.flatMap(({ rows = [] }) => rows)));
@@ -173,7 +189,8 @@ async function main() {
   console.log(`all samples: ${relative(process.cwd(), writeSamples(run))}`);
   if (!quick) {
     const order = SUITES.map(({ name }) => name);
-    console.log(`chart: ${relative(process.cwd(), writeLatest(run, order))}`);
+    const written = writeLatest(run, order).map((path) => relative(process.cwd(), path));
+    console.log(`tables and chart: ${written.join(', ')}`);
   }
 }
 
@@ -183,19 +200,27 @@ async function main() {
  */
 function peersIn(reports) {
   const ratios = reports.flatMap(({ rows = [] }) => rows.flatMap((row) => row.ratios));
-  const withNpm = ratios.some(({ against }) => against === 'npm bpf');
-  return { ...versionsOfPeers(), ...(withNpm ? { 'npm bpf': NPM_BPF } : {}) };
+  const withNpm = ratios.some(({ against }) => against === NPM_NAME);
+  return { ...versionsOfPeers(), ...(withNpm ? { [NPM_NAME]: NPM_BPF } : {}) };
 }
 
 /**
  * Runs suites, and prints what each found as soon as it is through.
  * @param {readonly Suite[]} suites
- * @param {Context} context
+ * @param {Plan} plan
+ * @param {number} passes
  * @returns {Promise<Record<string, Report>>}
  */
-async function measureAll(suites, context) {
+async function measureAll(suites, plan, passes) {
   /** @type {Record<string, Report>} */
   const results = {};
+  /** @type {Context} */
+  const context = {
+    plan,
+    passes,
+    progress: (what) => process.stderr.write(`... ${what}\n`),
+    floor: (floor) => floors.quoting(results[floors.name]?.medians ?? new Map())(floor),
+  };
   for (const suite of suites) {
     const report = await suite.run(context);
     for (const table of report.tables) {

@@ -7,8 +7,10 @@
  * MODE is headers (finding records of 64 bytes in memory: an atomic load for each, and one of its numbers),
  * copy (of a record into a Uint8Array), object (a record as an object of a bigint and two numbers), indexed
  * (an object with a prototype and two bigints at its indices), loop (a turn of `for await` over values that
- * are there), call (of a native function that does next to nothing), bigint (an element of a BigUint64Array
- * that is kept) or checked (one of a Uint32Array, at random).
+ * are there), pairs (a pair of a number and a bigint out of `for…of` over an iterator), call (of
+ * a native function that does next to nothing), bigint (an element of a BigUint64Array that is kept in a
+ * variable), checked (an element of a Uint32Array at a random index, which is checked) or atomic (Atomics.load
+ * through a typed array).
  */
 
 import { KEYS, randomKeys } from '../entries.mjs';
@@ -112,6 +114,43 @@ function checked() {
   return sum;
 }
 
+function atomic() {
+  let at = nextRecords() >> 2;
+  let sum = 0;
+  for (let done = 0; done < CHUNK; done += 1) {
+    sum += Atomics.load(words, at);
+    at += STEP >> 2;
+  }
+  return sum;
+}
+
+/** @type {(from: number) => Iterable<[number, bigint]>} */
+function entriesFrom(from) {
+  let index = from;
+  const end = from + CHUNK;
+  return {
+    [Symbol.iterator]: () => ({
+      next: () => {
+        if (index === end) return { done: true, value: undefined };
+        const key = /** @type {number} */ (keys[index]) % KEYS;
+        const value = /** @type {bigint} */ (bigs[index]);
+        index += 1;
+        return { done: false, value: [key, value] };
+      },
+    }),
+  };
+}
+
+/** As the walk over a map gives them: each a pair, and an object of the iterator around it. */
+function pairs() {
+  let sum = 0;
+  for (const [key, value] of entriesFrom(nextRecords() / STEP)) {
+    sum += key;
+    kept = value;
+  }
+  return sum;
+}
+
 async function loop() {
   let left = RECORDS;
   /** @type {AsyncIterable<number>} */
@@ -139,7 +178,7 @@ async function nativeCall() {
 }
 
 /** @type {Record<string, () => number>} */
-const IMMEDIATE = { headers, copy, object, indexed, bigint, checked };
+const IMMEDIATE = { headers, copy, object, indexed, bigint, checked, atomic, pairs };
 const immediate = mode === 'call' ? await nativeCall() : IMMEDIATE[mode];
 const measurement =
   immediate === undefined

@@ -1,4 +1,7 @@
-/** The library as it is published: the build in dist/, with the types of the sources. */
+/**
+ * The library as it is built (dist/index.js), with the types of the sources; the package has the same in
+ * fewer files, of which no part can be timed by itself.
+ */
 
 const BUILT = new URL('../../dist/index.js', import.meta.url);
 

@@ -128,11 +128,16 @@ function batchOperation(map) {
   return () => {
     const cursor = { position, started: false, done: false };
     let sum = 0;
+    let values = 0n;
     while (!cursor.done) {
       const count = kernel.lookupBatch(map.fd, cursor, keyBytes, valueBytes, BATCH) ?? 0;
-      for (let index = 0; index < count; index += 1) sum += keyNumbers[index] ?? 0;
+      for (let index = 0; index < count; index += 1) {
+        sum += /** @type {number} */ (keyNumbers[index]);
+        // In machine words, since it does not leave the loop.
+        values = BigInt.asUintN(64, values + /** @type {bigint} */ (valueNumbers[index]));
+      }
     }
-    return sum;
+    return sum + Number(values);
   };
 }
 

@@ -11,20 +11,37 @@ import { ROOT } from '../toolchain.mjs';
 
 export const name = 'floors';
 
+/** @typedef {'headers' | 'atomic' | 'copy' | 'object' | 'indexed' | 'pairs' | 'loop' | 'call' | 'bigint' | 'checked'} Floor */
+
+/** @type {readonly { mode: Floor, what: string }[]} */
 const FLOORS = [
   { mode: 'headers', what: 'finding a record in memory (Atomics.load), one number of it' },
+  { mode: 'atomic', what: 'Atomics.load through a typed array' },
   { mode: 'copy', what: 'a copy of 64 bytes as a Uint8Array' },
   { mode: 'object', what: 'an object of a bigint and two numbers' },
   { mode: 'indexed', what: 'an object with a prototype and two bigints at its indices' },
+  { mode: 'pairs', what: 'a [number, bigint] pair in for...of' },
   { mode: 'loop', what: 'a turn of for await over values that are there' },
   { mode: 'call', what: 'a call of a native function that makes no system call' },
-  { mode: 'bigint', what: 'an element of a BigUint64Array, kept' },
-  { mode: 'checked', what: 'a random element of a Uint32Array' },
+  { mode: 'bigint', what: 'an element of a BigUint64Array, kept in a variable' },
+  { mode: 'checked', what: 'a random element of a Uint32Array, by checked index' },
 ];
 
 /**
+ * What the medians of a run make of it, as reasons quote them.
+ * @param {ReadonlyMap<string, number>} medians nanoseconds
+ * @returns {(floor: Floor) => string} e.g. `6.10 ns`
+ */
+export function quoting(medians) {
+  return (floor) => {
+    const median = medians.get(floor);
+    return median === undefined ? 'not measured' : `${digits(median)} ns`;
+  };
+}
+
+/**
  * @param {Context} context
- * @returns {Promise<Report>}
+ * @returns {Promise<Report & { medians: Map<string, number> }>}
  */
 export async function run(context) {
   const script = join(ROOT, 'bench/skep/floors.mjs');
@@ -45,5 +62,6 @@ export async function run(context) {
     verdicts: [],
     notes: ['floors: of V8 and Node.js, without skep; C, Go and Rust have none of them'],
     data,
+    medians: new Map(Object.entries(data).map(([mode, { warm }]) => [mode, warm.median])),
   };
 }

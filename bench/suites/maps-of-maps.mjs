@@ -17,7 +17,7 @@ const SLOTS = 64;
 const AT_MOST = 0.1;
 
 const GRACE_PERIOD =
-  'all but a few µs of it is the grace period that the kernel waits for at each update, 8 to 16 ms whoever asks';
+  'nearly all of it is the grace period that the kernel waits for at each update (6 to 49 ms in one run, whoever asks)';
 
 /**
  * @param {Context} context

@@ -2,8 +2,8 @@
 
 import { fixture, manyMaps, manyPrograms } from '../inputs.mjs';
 import { fittedExponent } from '../measure.mjs';
-import { micros } from '../report.mjs';
-import { compareOpening, JUDGED, openSubjects, PEERS } from './opening.mjs';
+import { digits, micros } from '../report.mjs';
+import { compareOpening, JUDGED, NAMES, openSubjects, PEERS, withOptions } from './opening.mjs';
 
 /** @import { MaybeInput } from '../inputs.mjs' */
 /** @import { Peer } from '../peers/subjects.mjs' */
@@ -21,28 +21,33 @@ const SAMPLE_FACTOR = 5;
 const JUDGED_SIZE = 1_000;
 const AT_MOST_OF_LIBBPF = 0.2;
 const AT_MOST_GROWTH = 1.5;
+/** Samples of what takes libbpf most of a second. */
+const FEW_SAMPLES = 5;
+/** With these V8 lets more become garbage before it collects. */
+const LARGE_YOUNG_GENERATION = ['--max-semi-space-size=64'];
+/** Subjects whose growth is shown. */
+const SERIES = [JUDGED, withOptions(LARGE_YOUNG_GENERATION), ...PEERS];
 /** The exponent of the fitted power of the size. */
 const AT_MOST_EXPONENT = 1.1;
 
 /**
- * What there may be much of. Peers that are quadratic in it are left out at the largest size, where one
- * opening takes them seconds.
+ * What there may be much of. Peers that are left out at the largest size take seconds for one opening there.
  *
- * @type {readonly { what: string, make: (size: number) => MaybeInput, atMost: number | null, quadratic: readonly Peer[] }[]}
+ * @type {readonly { what: string, make: (size: number) => MaybeInput, atMost: number | null, without: readonly Peer[] }[]}
  */
 const FAMILIES = [
-  { what: 'maps', make: manyMaps, atMost: AT_MOST_OF_LIBBPF, quadratic: ['libbpf'] },
+  { what: 'maps', make: manyMaps, atMost: AT_MOST_OF_LIBBPF, without: [] },
   {
     what: 'programs',
     make: (size) => manyPrograms(size, { oneSection: false }),
     atMost: AT_MOST_OF_LIBBPF,
-    quadratic: ['libbpf'],
+    without: ['libbpf'],
   },
   {
     what: 'programs in one section',
     make: (size) => manyPrograms(size, { oneSection: true }),
     atMost: null,
-    quadratic: ['aya'],
+    without: ['aya'],
   },
 ];
 
@@ -69,14 +74,17 @@ export async function run(given) {
     ...report,
     tables: [...report.tables, ...growth.map(({ table }) => table)],
     verdicts: [...report.verdicts, ...growth.flatMap(({ verdicts }) => verdicts)],
-    notes: [...notes, ...FAMILIES.map(leftOut)],
+    notes: [...notes, ...FAMILIES.flatMap(leftOut)],
   };
 }
 
 /** @param {(typeof FAMILIES)[number]} family */
-function leftOut({ what, quadratic }) {
+function leftOut({ what, without }) {
   const most = many(Math.max(...SIZES));
-  return `open-many: ${quadratic.join(', ')} would take seconds for ${most} ${what}, and is left out there`;
+  return without.map(
+    (peer) =>
+      `open-many: ${peer} takes seconds for one opening of ${most} ${what}, and is left out there`,
+  );
 }
 
 /**
@@ -87,12 +95,18 @@ function openingsOf(notes) {
   /** @type {Opening[]} */
   const openings = [];
   const most = Math.max(...SIZES);
-  for (const { make, atMost, quadratic } of FAMILIES) {
+  for (const { what, make, atMost, without } of FAMILIES) {
     for (const size of SIZES) {
       const input = make(size);
       if (!('missing' in input)) {
-        const without = size === most ? quadratic : [];
-        openings.push({ input, atMost: size === JUDGED_SIZE ? atMost : null, without });
+        openings.push({
+          input,
+          atMost: size === JUDGED_SIZE ? atMost : null,
+          ...(what === 'maps' && size === Math.min(...SIZES) ? { reasons: { libbpf: NAMES } } : {}),
+          // The two sizes that growth is judged by.
+          ...(size >= JUDGED_SIZE ? { node: LARGE_YOUNG_GENERATION } : {}),
+          ...(size === most ? { without, samples: FEW_SAMPLES } : {}),
+        });
       } else if (!notes.includes(input.missing)) {
         notes.push(input.missing);
       }
@@ -109,7 +123,7 @@ function openingsOf(notes) {
  * @returns {{ table: Table, verdicts: Verdict[] }}
  */
 function growthOf(what, make, outcomes) {
-  const series = [JUDGED, ...PEERS].map((subject) => ({
+  const series = SERIES.map((subject) => ({
     subject,
     points: SIZES.flatMap((size) => {
       const input = make(size);
@@ -136,34 +150,57 @@ function growthOf(what, make, outcomes) {
   ];
   return {
     table: { title: `cost of one of many ${what}`, columns, rows },
-    verdicts: judgeGrowth(what, series[0]?.points ?? []),
+    verdicts: judgeGrowth(what, series[0]?.points ?? [], series[1]?.points ?? []),
   };
 }
 
 /**
  * @param {string} what
  * @param {readonly { size: number, time: number }[]} points of growing size
+ * @param {readonly { size: number, time: number }[]} larger the same with a larger young generation
  * @returns {Verdict[]}
  */
-function judgeGrowth(what, points) {
+function judgeGrowth(what, points, larger) {
   const [before, after] = points.slice(-2);
   if (before === undefined || after === undefined) {
     return [];
   }
+  const reason = reasonForGrowth(what, after, larger);
   return [
     {
       name: `open-many: cost per item, ${many(after.size)} ${what} against ${many(before.size)}`,
       value: after.time / after.size / (before.time / before.size),
       atMost: AT_MOST_GROWTH,
       of: 'growth',
+      ...reason,
     },
     {
       name: `open-many: time by number of ${what}, ${many(points[0]?.size ?? 0)} to ${many(after.size)}`,
       value: fittedExponent(points),
       atMost: AT_MOST_EXPONENT,
       of: 'exponent',
+      ...reason,
     },
   ];
+}
+
+/**
+ * Why the cost of one grows, with what it is when V8 collects garbage less often.
+ * @param {string} what
+ * @param {{ size: number, time: number }} usual the largest size
+ * @param {readonly { size: number, time: number }[]} larger with a larger young generation
+ * @returns {{ reason?: string }}
+ */
+function reasonForGrowth(what, usual, larger) {
+  const [before, after] = larger.slice(-2).map(({ size, time }) => time / size);
+  if (before === undefined || after === undefined) {
+    return {};
+  }
+  const items = what === 'programs' ? 'section headers and programs' : what;
+  const options = LARGE_YOUNG_GENERATION.join(' ');
+  return {
+    reason: `${many(usual.size)} ${items} outgrow V8's young generation and the caches: the same code with a larger young generation (${options}) takes ${micros(after)} µs each instead of ${micros(usual.time / usual.size)}, a growth of ${digits(after / before)}`,
+  };
 }
 
 /** @param {number} count */

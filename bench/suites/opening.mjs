@@ -19,10 +19,17 @@ import { ROOT } from '../toolchain.mjs';
  * @property {Input} input
  * @property {number | null} atMost the target as a multiple of libbpf's time
  * @property {readonly Peer[]} [without] peers that would take too long
+ * @property {Readonly<Partial<Record<Peer, string>>>} [reasons] why skep may take longer than a peer
+ * @property {readonly string[]} [node] options of Node.js for a further subject
+ * @property {number} [samples] instead of the usual number
  */
 
 /** The subject that targets are judged by: it reads all that libbpf computes. */
 export const JUDGED = 'skep read';
+
+/** Why libbpf may be faster where an object is mostly names. */
+export const NAMES =
+  'V8 collects garbage for 9 % of the time (node --cpu-prof), and the names become strings and keys of a Map (some 50 ns each), which C does not pay; libbpf 1.1 does not check the references of BTF';
 
 /** @type {readonly Peer[]} */
 export const PEERS = ['libbpf', 'cilium', 'aya'];
@@ -38,14 +45,31 @@ const AT_MOST_OF_OTHERS = 1;
 export function openSubjects(notes) {
   const script = join(ROOT, 'bench/skep/open.mjs');
   const peer = peersOf('open', notes);
-  return ({ input, without = [] }) => [
+  return ({ input, without = [], node }) => [
     ...['parse', 'read', 'relocations'].map((mode) => ({
       name: mode === 'relocations' ? '+ relocations' : `skep ${mode}`,
       command: [process.execPath, script],
       args: [input.path, mode],
     })),
+    ...(node === undefined
+      ? []
+      : [
+          {
+            name: withOptions(node),
+            command: [process.execPath, ...node, script],
+            args: [input.path, 'read'],
+          },
+        ]),
     ...PEERS.filter((name) => !without.includes(name)).flatMap((name) => peer(name, [input.path])),
   ];
+}
+
+/**
+ * What the subject {@link JUDGED} is called when Node.js has other options.
+ * @param {readonly string[]} node
+ */
+export function withOptions(node) {
+  return `${JUDGED}, ${node.join(' ')}`;
 }
 
 /**
@@ -63,14 +87,16 @@ export async function compareOpening(title, openings, subjects, context, notes) 
   /** @type {Map<string, ReadonlyMap<string, Outcome>>} */
   const outcomes = new Map();
   for (const opening of openings) {
-    const { input, atMost, without = [] } = opening;
+    const { input, atMost, without = [], reasons = {}, samples } = opening;
+    const plan = { ...context.plan, samples: samples ?? context.plan.samples };
     context.progress(`${title}: ${input.name}`);
-    const measured = await runPasses(subjects(opening), context.plan, context.passes);
+    const measured = await runPasses(subjects(opening), plan, context.passes);
     checkSameFacts(input.name, measured);
     outcomes.set(input.name, measured);
     const targets = PEERS.filter((peer) => !without.includes(peer)).map((against) => ({
       against,
       atMost: against === 'libbpf' ? atMost : AT_MOST_OF_OTHERS,
+      ...(reasons[against] === undefined ? {} : { reason: reasons[against] }),
     }));
     const [first = { against: 'libbpf', atMost: null }, ...others] = targets;
     const name = describe(input, measured);

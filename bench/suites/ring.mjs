@@ -14,21 +14,31 @@ export const name = 'ring';
 const RECORDS = '100000';
 const OBJECT = join(ROOT, 'fixtures/run/ring.bpf.o');
 
-/** Why reading takes longer than in C, Go or Rust, with the least that the suite `floors` found each to take. */
-const LOADS =
-  'a record is found by Atomics.load, for which V8 calls a function (6 of the 14 ns), and read through typed arrays that check each index (floors: finding a record, 8 ns)';
-const OBJECTS =
-  'each record becomes an object (floors: an object of a bigint and two numbers, 10 ns; finding a record, 8 ns), and two functions are called for it, where the peer reads one number';
-const COPIES =
-  'each record becomes a Uint8Array of its own (floors: a copy of 64 bytes, 48 ns), where C and Rust read in place';
-const TURNS =
-  'a loop that waits takes a promise for each record (floors: a turn of for await, 52 to 75 ns)';
+/** Its reasons quote the suite `floors`. */
+export const quotesFloors = true;
+
+/**
+ * Why reading takes longer than in C, Go or Rust, with the least that each thing takes.
+ * @param {Context['floor']} floor
+ */
+function reasonsFor(floor) {
+  const objects = `each record becomes an object (floors: an object of a bigint and two numbers, ${floor('object')}; finding a record, ${floor('headers')}), and two functions are called for it, where the peer reads one number`;
+  const copies = `each record becomes a Uint8Array of its own (floors: a copy of 64 bytes, ${floor('copy')}), where C and Rust read in place`;
+  const turns = `a loop that waits takes a promise for each record (floors: a turn of for await, ${floor('loop')})`;
+  return {
+    loads: `a record is found by Atomics.load, for which V8 calls a function (floors: ${floor('atomic')}), and read through typed arrays that check each index (floors: finding a record and reading a number of it, ${floor('headers')})`,
+    objects,
+    copies,
+    awaitedObjects: `${turns}; ${objects}`,
+    awaitedCopies: `${turns}; ${copies}`,
+  };
+}
 
 /**
  * What is measured. `cilium` is the function of cilium/ebpf's reader that does as much: one record that is
  * read into again and again, or a new one each time.
  *
- * @type {readonly { mode: string, what: string, atMostNs?: number, cilium: string, ahead: boolean, reason: string }[]}
+ * @type {readonly { mode: string, what: string, atMostNs?: number, cilium: string, ahead: boolean, why: keyof ReturnType<typeof reasonsFor> }[]}
  */
 const READINGS = [
   {
@@ -37,23 +47,23 @@ const READINGS = [
     atMostNs: 30,
     cilium: 'read-into',
     ahead: true,
-    reason: LOADS,
+    why: 'loads',
   },
   {
     mode: 'consume',
     what: 'consume(), three fields',
     cilium: 'read-into',
     ahead: false,
-    reason: OBJECTS,
+    why: 'objects',
   },
-  { mode: 'consume-bytes', what: 'consume(), bytes', cilium: 'read', ahead: true, reason: COPIES },
+  { mode: 'consume-bytes', what: 'consume(), bytes', cilium: 'read', ahead: true, why: 'copies' },
   {
     mode: 'await',
     what: 'for await, three fields',
     atMostNs: 300,
     cilium: 'read-into',
     ahead: false,
-    reason: `${TURNS}; ${OBJECTS}`,
+    why: 'awaitedObjects',
   },
   {
     mode: 'await-bytes',
@@ -61,7 +71,7 @@ const READINGS = [
     atMostNs: 300,
     cilium: 'read',
     ahead: false,
-    reason: `${TURNS}; ${COPIES}`,
+    why: 'awaitedCopies',
   },
 ];
 
@@ -83,7 +93,8 @@ export function run(context) {
   ];
   const peer = peersOf('ring', notes);
   const command = withBpfFileSystem([process.execPath, join(ROOT, 'bench/skep/ring.mjs')]);
-  const rows = READINGS.map(({ mode, what, atMostNs, cilium, ahead, reason: why }) => ({
+  const reasons = reasonsFor(context.floor);
+  const rows = READINGS.map(({ mode, what, atMostNs, cilium, ahead, why }) => ({
     name: what,
     subjects: [
       { name: 'skep', command, args: [OBJECT, RECORDS, mode] },
@@ -97,10 +108,10 @@ export function run(context) {
     wanted: {
       against: 'libbpf',
       atMost: null,
-      reason: why,
+      reason: reasons[why],
       others: [
-        { against: 'cilium', atMost: ahead ? 1 : null, reason: why },
-        { against: 'aya', atMost: null, reason: why },
+        { against: 'cilium', atMost: ahead ? 1 : null, reason: reasons[why] },
+        { against: 'aya', atMost: null, reason: reasons[why] },
       ],
       ...(atMostNs === undefined ? {} : { atMostNs }),
     },

@@ -1,4 +1,5 @@
-// Opens, loads and closes objects: ebpf.LoadCollectionSpecFromReader, ebpf.NewCollection, Close.
+// Opens, loads and closes objects: ebpf.LoadCollectionSpecFromReader, ebpf.NewCollectionWithOptions,
+// Close.
 //
 // usage: cilium programs SAMPLES SAMPLE_MS WARM_UP_MS OBJECT
 //        cilium maps-of-maps SAMPLES SAMPLE_MS WARM_UP_MS load OBJECT MAP
@@ -6,16 +7,21 @@
 //
 // `load` counts the filled slots of MAP, an array of maps. `insert` creates an inner map, puts it into a
 // slot, reads the slot back, and asks the map that it finds there for a value.
+//
+// The kernel's BTF is read by the first load that needs it and kept for those that follow.
 
 package main
 
 import (
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
 )
 
+var shared = btf.NewCache()
+
 func loadObject(object []byte) *ebpf.Collection {
-	collection, err := ebpf.NewCollection(openObject(object))
-	check("NewCollection", err)
+	collection, err := ebpf.NewCollectionWithOptions(openObject(object), ebpf.CollectionOptions{Cache: shared})
+	check("NewCollectionWithOptions", err)
 	return collection
 }
 

@@ -25,9 +25,19 @@ fn load_program(program: &mut Program) -> Result<(), ProgramError> {
     }
 }
 
-/// Without a BTF of its own the loader reads the kernel's.
-fn load(bytes: &[u8]) -> Ebpf {
-    let mut object = must("EbpfLoader::load", EbpfLoader::new().load(bytes));
+/// A loader reads the kernel's BTF when it is made, and keeps it: the first load makes it, and those that
+/// follow use it again.
+#[derive(Default)]
+struct Loader(Option<EbpfLoader<'static>>);
+
+impl Loader {
+    fn load(&mut self, bytes: &[u8]) -> Ebpf {
+        let loader = self.0.get_or_insert_with(EbpfLoader::new);
+        load_all(must("EbpfLoader::load", loader.load(bytes)))
+    }
+}
+
+fn load_all(mut object: Ebpf) -> Ebpf {
     for (name, program) in object.programs_mut() {
         must(name, load_program(program));
     }
@@ -42,8 +52,10 @@ pub fn run_programs(plan: Plan, arguments: &[&str]) {
         leave_bpf_out();
     }
     let bytes = read_whole(path);
-    let measurement = measure(&mut || load(&bytes).programs().count() as u64, plan);
-    let loaded = load(&bytes)
+    let mut loader = Loader::default();
+    let measurement = measure(&mut || loader.load(&bytes).programs().count() as u64, plan);
+    let loaded = loader
+        .load(&bytes)
         .programs()
         .filter(|(_, program)| program.fd().is_ok())
         .count();
@@ -61,8 +73,9 @@ pub fn run_maps_of_maps(plan: Plan, arguments: &[&str]) {
         run_insert(plan, &bytes, name);
         return;
     }
-    let measurement = measure(&mut || load(&bytes).maps().count() as u64, plan);
-    let mut object = load(&bytes);
+    let mut loader = Loader::default();
+    let measurement = measure(&mut || loader.load(&bytes).maps().count() as u64, plan);
+    let mut object = loader.load(&bytes);
     let outer: Outer<_> = must(name, take(&mut object, name));
     let filled = (0..outer.len()).filter(|slot| outer.get(slot, 0).is_ok());
     measurement.print(&[("slots", filled.count().to_string())]);
@@ -78,7 +91,7 @@ fn take(object: &mut Ebpf, name: &str) -> Result<Outer<MapData>, aya::maps::MapE
 const INSERT_VALUE: u64 = 7;
 
 fn run_insert(plan: Plan, bytes: &[u8], name: &str) {
-    let mut object = load(bytes);
+    let mut object = Loader::default().load(bytes);
     let mut outer: Outer<_> = must(name, take(&mut object, name));
     let mut slot = 0;
     let slots = outer.len();
