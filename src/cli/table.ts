@@ -43,16 +43,22 @@ const PAGE = 80;
  * be padded for one long name. Cells that are longer stand whole, and move the rest of their own row.
  */
 const WIDEST_COLUMN = 100;
+/**
+ * On a terminal, cells that are longer are cut: many rows with one long name would fill thousands of lines,
+ * padded by the other columns. Where there is no terminal all is printed.
+ */
+const MOST_ON_TERMINAL = 1000;
 /** No terminal is wider; what `COLUMNS` says beyond this means that lines may be as long as they like. */
 const WIDEST_TERMINAL = 1000;
 
 /** Sets a table; each line of it ends with a line feed. */
 export function renderTable(
   columns: readonly Column[],
-  rows: readonly Row[],
+  given: readonly Row[],
   terminal: Terminal,
 ): string {
   const width = terminal.width > WIDEST_TERMINAL ? Number.POSITIVE_INFINITY : terminal.width;
+  const rows = Number.isFinite(width) ? given.map(cutRow) : given;
   const used = columnsToShow(columns, rows, width);
   const cells = cellsOf(used, rows);
   const widths = Number.isFinite(width)
@@ -97,6 +103,14 @@ function setCells(
     });
     return withoutPadding(texts.join(' '.repeat(GAP)).replaceAll(NO_BREAK_SPACE, ' '));
   });
+}
+
+function cutRow(row: Row): Row {
+  return isCells(row) ? row.map(cut) : { lead: row.lead, items: row.items.map(cut) };
+}
+
+function cut(text: string): string {
+  return text.length > MOST_ON_TERMINAL ? `${text.slice(0, MOST_ON_TERMINAL)}…` : text;
 }
 
 /** The regular expression for it takes the square of the length where spaces are in the middle. */

@@ -73,13 +73,13 @@ export interface Inspection {
  * Most characters of the names and types of a document. A file can have one long name thousands of
  * times; what came of it would not fit one JavaScript string.
  */
-const MOST_TEXT = 0x200_0000;
+const MOST_TEXT = 0x80_0000;
 
 /**
  * Describes an object: maps in the order of `.maps`, data sections, programs.
  *
  * @throws ObjectError `ERR_SKEP_DATA` if the variables of a data section are malformed; `ERR_SKEP_ELF`
- *   if names and types have more than 32 Mi characters together
+ *   if names and types have more than 8 Mi characters together
  */
 export function inspect(object: ObjectFile): Inspection {
   const document = describe(object);

@@ -276,14 +276,18 @@ describeShim('in a process of its own, a watcher', () => {
       const fd = open();
       fs.writeSync(fd, 'x');
       const watcher = native.watch(fd, 1);
+      const after = (count, then) => {
+        if (seen.length < count) setTimeout(after, 5, count, then);
+        else then();
+      };
       native.arm(watcher, () => { throw new Error('one'); });
-      setTimeout(() => {
+      after(1, () => {
         native.arm(watcher, () => { throw new Error('two'); });
-        setTimeout(() => {
+        after(2, () => {
           seen.push(native.close(-1), native.unwatch(watcher));
           console.log(JSON.stringify(seen));
-        }, 20);
-      }, 20);`);
+        });
+      });`);
     expect(outcome).toMatchObject({ status: 0, printed: ['one', 'two', -9, 0], errors: '' });
   });
 
