@@ -1,6 +1,6 @@
 /**
- * A short run of the fuzzer: what it found before, the inputs that reach most, and some new ones, which
- * are others each time. `npm run fuzz` runs it for longer; see docs/fuzzing.md.
+ * A short run of the fuzzer: what it found before, the inputs that reach most, and some new ones,
+ * others each time unless a seed is given. `npm run fuzz` runs it for longer; see docs/fuzzing.md.
  */
 
 import { readdirSync, readFileSync } from 'node:fs';

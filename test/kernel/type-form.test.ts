@@ -23,9 +23,12 @@ const TAG = 17 << 24;
 const FLAG = 0x8000_0000;
 const WHOLE = 0xffff_ffff;
 
-/** Offsets of names: `a`, `b`, `in-t`. */
-const STRINGS = '\0a\0b\0in-t\0';
-const [A, B, BAD] = [1, 3, 5];
+/** `KSYM_NAME_LEN`. */
+const LONGEST_NAME = 512;
+const STRINGS = `\0a\0b\0in-t\0${'9'.padStart(LONGEST_NAME + 1, 'n')}\0`;
+/** Offsets of names: `a`, `b`, `in-t`, one that is too long, one that is not, a digit. */
+const [A, B, BAD, TOO_LONG] = [1, 3, 5, 10];
+const [LONG, DIGIT] = [TOO_LONG + 1, TOO_LONG + LONGEST_NAME];
 const int = [A, INT, 4, 32];
 const short = [A, INT, 2, 16];
 const proto = [0, PROTO, 0];
@@ -41,6 +44,7 @@ const TYPES: [string, string, ...(readonly number[])[]][] = [
   ['an integer with a flag', EINVAL, [A, (INT | FLAG) >>> 0, 4, 32]],
   ['an integer of no encoding', 'ENOTSUPP', [A, INT, 4, 0x0f00_0020]],
   ['an integer of bits that mean nothing', EINVAL, [A, INT, 4, 0x1000_0020]],
+  ['an integer with a long name', 'ok', [TOO_LONG, INT, 4, 32]],
   ['a pointer to itself', 'EEXIST', [0, PTR, 1]],
   ['a pointer to nothing', 'ok', [0, PTR, 0]],
   ['a pointer with a name', EINVAL, int, [A, PTR, 1]],
@@ -49,9 +53,13 @@ const TYPES: [string, string, ...(readonly number[])[]][] = [
   ['a name for itself', 'EEXIST', [A, TYPEDEF, 1]],
   ['two names for each other', 'EEXIST', [A, TYPEDEF, 2], [B, TYPEDEF, 1]],
   ['a name without a name', EINVAL, int, [0, TYPEDEF, 1]],
+  ['a name of 512 bytes', 'ok', int, [LONG, TYPEDEF, 1]],
+  ['a name of 513 bytes', EINVAL, int, [TOO_LONG, TYPEDEF, 1]],
+  ['a name that begins with a digit', EINVAL, int, [DIGIT, TYPEDEF, 1]],
   ['a constant with a name', EINVAL, int, [A, CONST, 1]],
   ['a constant nothing', 'ok', [0, CONST, 0]],
   ['a struct', 'ok', int, [A, STRUCT | 2, 8, A, 1, 0, B, 1, 32]],
+  ['a struct with a member of 513 bytes', EINVAL, int, [A, STRUCT | 1, 4, TOO_LONG, 1, 0]],
   ['a struct that ends too early', EINVAL, int, [A, STRUCT | 1, 2, A, 1, 0]],
   ['a struct with members behind it', EINVAL, int, [A, STRUCT | 1, 4, A, 1, 64]],
   ['a struct with members out of order', EINVAL, int, [A, STRUCT | 2, 8, A, 1, 32, B, 1, 0]],
@@ -106,12 +114,23 @@ const TYPES: [string, string, ...(readonly number[])[]][] = [
   ['a prototype with more arguments', 'ok', int, [0, PROTO | 2, 1, A, 1, 0, 0]],
   ['a prototype with nothing between arguments', EINVAL, int, [0, PROTO | 2, 1, 0, 0, A, 1]],
   ['a prototype that returns itself', EINVAL, [0, PROTO, 1]],
+  [
+    'a prototype that takes one that takes itself',
+    EINVAL,
+    int,
+    [0, PROTO | 1, 0, A, 3],
+    [0, PROTO | 1, 0, A, 3],
+  ],
+  ['a prototype that takes a struct without a name', 'ok', [0, STRUCT, 4], [0, PROTO | 1, 0, 0, 1]],
   ['a prototype that takes itself', EINVAL, [0, PROTO | 1, 0, A, 1]],
   ['a variable', 'ok', int, [A, VAR, 1, 1]],
   ['a variable of a linkage that there is not', EINVAL, int, [A, VAR, 1, 5]],
   ['a variable that is declared', EINVAL, int, [A, VAR, 1, 2]],
   ['a variable of a variable', EINVAL, int, [A, VAR, 1, 1], [B, VAR, 2, 1]],
   ['a section', 'ok', int, [A, VAR, 1, 1], [B, SECTION | 1, 4, 2, 0, 4]],
+  ['a section of 512 bytes', 'ok', int, [A, VAR, 1, 1], [LONG, SECTION | 1, 4, 2, 0, 4]],
+  ['a section of 513 bytes', EINVAL, int, [A, VAR, 1, 1], [TOO_LONG, SECTION | 1, 4, 2, 0, 4]],
+  ['a section of a dash', 'ok', int, [A, VAR, 1, 1], [BAD, SECTION | 1, 4, 2, 0, 4]],
   ['a section of no bytes', EINVAL, [B, SECTION, 0]],
   ['a section with variables behind it', EINVAL, int, [A, VAR, 1, 1], [B, SECTION | 1, 4, 2, 4, 4]],
   ['a section with little room', EINVAL, int, [A, VAR, 1, 1], [B, SECTION | 1, 4, 2, 0, 2]],

@@ -60,6 +60,8 @@ class Walk {
   readonly #btf: Btf;
   /** By id: 1 while a type is being followed, 2 when it was. */
   readonly #states: Uint8Array;
+  /** By id of a prototype: its first argument without a name, null if all have one. Functions share them. */
+  readonly #nameless = new Map<number, number | null>();
 
   constructor(btf: Btf) {
     this.#btf = btf;
@@ -67,14 +69,16 @@ class Walk {
   }
 
   check(id: number): TypeRefusal | null {
-    const type = rawType(this.#btf, id);
-    if (REFERRING.includes(type.kind) && this.#states[id] !== 2) {
-      const refusal = this.#follow(id, 'undecided', 0);
-      if (refusal !== null) {
-        return refusal;
-      }
+    const refusal = this.#followOnce(id);
+    if (refusal !== null || this.#btf.kindOf(id) !== BTF_KIND.FUNC_PROTO) {
+      return refusal;
     }
-    return type.kind === BTF_KIND.FUNC_PROTO ? this.#checkPrototype(type) : null;
+    return this.#checkPrototype(rawType(this.#btf, id));
+  }
+
+  #followOnce(id: number): TypeRefusal | null {
+    const isDone = !REFERRING.includes(this.#btf.kindOf(id)) || this.#states[id] === 2;
+    return isDone ? null : this.#follow(id, 'undecided', 0);
   }
 
   #follow(id: number, given: Mode, depth: number): TypeRefusal | null {
@@ -180,11 +184,20 @@ class Walk {
   }
 
   /** `btf_func_check`: what has a type has a name. */
-  #checkFunction({ id, sizeOrType }: RawType): TypeRefusal | null {
-    const { rest, count } = rawType(this.#btf, sizeOrType);
-    for (let at = rest; at < rest + count * 2; at += 2) {
+  #checkFunction({ id, sizeOrType: prototype }: RawType): TypeRefusal | null {
+    let nameless = this.#nameless.get(prototype);
+    if (nameless === undefined) {
+      nameless = this.#firstNameless(rawType(this.#btf, prototype));
+      this.#nameless.set(prototype, nameless);
+    }
+    return nameless === null ? null : badType(id, `Invalid arg#${nameless + 1}`);
+  }
+
+  #firstNameless({ rest, count }: RawType): number | null {
+    for (let index = 0; index < count; index += 1) {
+      const at = rest + index * 2;
       if (this.#btf.words[at] === 0 && this.#btf.words[at + 1] !== 0) {
-        return badType(id, `Invalid arg#${(at - rest) / 2 + 1}`);
+        return index;
       }
     }
     return null;
@@ -205,7 +218,7 @@ class Walk {
   }
 
   #checkPrototype({ id, sizeOrType: returned, rest, count }: RawType): TypeRefusal | null {
-    const fits = (typeId: number) => this.check(typeId) === null && this.#isValue(typeId);
+    const fits = (typeId: number) => this.#followOnce(typeId) === null && this.#isValue(typeId);
     if (returned !== 0 && !fits(returned)) {
       return badType(id, 'Invalid return type');
     }

@@ -33,6 +33,8 @@ const LARGEST_INT_BITS = 128;
 /** `BTF_INFO_MASK`: the bits of the second word that mean something. */
 const INFO_MASK = 0x9f00_ffff;
 const ENUM_BYTES: readonly number[] = [1, 2, 4, 8];
+/** `KSYM_NAME_LEN`: the most bytes of a name. */
+const LONGEST_NAME = 512;
 const FLOAT_BYTES: readonly number[] = [2, 4, 8, 12, 16];
 /** `BTF_FUNC_GLOBAL`, `BTF_VAR_GLOBAL_ALLOCATED`: what is only declared is not for the kernel. */
 const HIGHEST_LINKAGE = 1;
@@ -115,7 +117,7 @@ function checkTypeName(btf: Btf, { id, kind, nameOffset }: RawType): TypeRefusal
     (NAMED.includes(kind) && (isNameless || !isIdentifier(btf, nameOffset))) ||
     (MAY_BE_NAMED.includes(kind) && !isNameless && !isIdentifier(btf, nameOffset)) ||
     (NAMELESS.includes(kind) && !isNameless) ||
-    (kind === BTF_KIND.DATASEC && !/^[ -~]+$/.test(btf.string(nameOffset))) ||
+    (kind === BTF_KIND.DATASEC && !isSectionName(btf, nameOffset)) ||
     (kind === BTF_KIND.TYPE_TAG && isNameless) ||
     (kind === BTF_KIND.DECL_TAG && isNameless);
   return wrong ? badType(id, 'Invalid name') : null;
@@ -232,5 +234,35 @@ function checkSection(btf: Btf, type: RawType): TypeRefusal | null {
 
 /** `btf_name_valid_identifier`. */
 export function isIdentifier(btf: Btf, offset: number): boolean {
-  return /^[A-Za-z_.][A-Za-z0-9_.]*$/.test(btf.string(offset));
+  const { bytes } = btf.strings;
+  return !isDigit(bytes[offset]!) && isNameOf(bytes, offset, isLetterOrDigit);
+}
+
+/** `btf_name_valid_section`. */
+function isSectionName(btf: Btf, offset: number): boolean {
+  return isNameOf(btf.strings.bytes, offset, isPrintable);
+}
+
+/** Whether a name is of such characters only, has some, and not too many of them. */
+function isNameOf(bytes: Uint8Array, offset: number, fits: (byte: number) => boolean): boolean {
+  let at = offset;
+  while (at < offset + LONGEST_NAME && fits(bytes[at]!)) {
+    at += 1;
+  }
+  return at > offset && bytes[at] === 0;
+}
+
+function isDigit(byte: number): boolean {
+  return byte >= 0x30 && byte <= 0x39;
+}
+
+/** `isalnum`, `_` and `.`. */
+function isLetterOrDigit(byte: number): boolean {
+  const letter = byte | 0x20;
+  const isLetter = letter >= 0x61 && letter <= 0x7a;
+  return isLetter || isDigit(byte) || byte === 0x5f || byte === 0x2e;
+}
+
+function isPrintable(byte: number): boolean {
+  return byte >= 0x20 && byte <= 0x7e;
 }

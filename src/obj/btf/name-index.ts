@@ -5,8 +5,10 @@
  */
 
 import type { Btf } from './btf.ts';
+import { LONG_NAME, LongNames } from './long-names.ts';
 
-const FNV_OFFSET = 0x811c9dc5;
+/** Another one in each process, so that no file can have names that collide in all of them. */
+const FNV_OFFSET = Math.floor(Math.random() * 0x1_0000_0000);
 const FNV_PRIME = 0x01000193;
 /** 2^32 divided by the golden ratio: what is multiplied by it is spread over all 32 bits. */
 const GOLDEN = 0x9e3779b1;
@@ -22,8 +24,9 @@ const MANY_PROBES = 64;
 /** The names of a table's own types: split BTF has one beside that of its base. */
 export class NameIndex {
   readonly #btf: Btf;
-  /** Type ids, 0 where empty; one in five is. */
+  /** Type ids, 0 where empty; one in five is, and more where names are long. */
   readonly #slots: Uint32Array;
+  #long: LongNames | undefined;
 
   constructor(btf: Btf) {
     this.#btf = btf;
@@ -45,6 +48,10 @@ export class NameIndex {
    */
   find(name: Uint8Array, kind: number): number {
     const { words, starts, firstId } = this.#btf;
+    if (name.length > LONG_NAME) {
+      const isIt = (id: number): boolean => isNamed(this.#btf, words[starts[id - firstId]!]!, name);
+      return this.#long?.find(name, kind, isIt) ?? 0;
+    }
     const slots = this.#slots;
     let hash = FNV_OFFSET;
     for (let at = 0; at < name.length; at += 1) {
@@ -86,11 +93,21 @@ export class NameIndex {
       } else {
         at -= stringsStart;
       }
+      const start = at;
+      const tooLong = start + LONG_NAME;
       let hash = FNV_OFFSET;
       // Past the end `strings[at]` is undefined, which ends the loop as a NUL does.
-      for (let byte = strings[at]; byte; byte = strings[at]) {
+      let byte = strings[at];
+      while (byte && at < tooLong) {
         hash = Math.imul(hash ^ byte, FNV_PRIME);
         at += 1;
+        byte = strings[at];
+      }
+      if (byte) {
+        this.#long ??= new LongNames();
+        const kind = (words[starts[index]! + 1]! >>> 24) & 0x7f;
+        this.#long.add(strings, start, kind, firstId + index);
+        continue;
       }
       let slot = slotOf(hash, length);
       let probes = 0;

@@ -58,3 +58,28 @@ describe('a table with tens of thousands of names', () => {
     expect(btf.find('shared', 'typedef')).toBe(first + 1);
   });
 });
+
+describe('names that are longer than 256 bytes', () => {
+  const builder = new BtfBuilder();
+  const int = builder.int('int', 4);
+  const long = 'n'.repeat(257);
+  for (const name of [long, 'n'.repeat(256), `${long}n`, long, `x${long}`]) {
+    builder.typedef(name, int);
+    builder.enum(name, ['only']);
+  }
+  const btf = builder.build();
+
+  it('are found by all their bytes, the first of each kind', () => {
+    expect(btf.find(long)).toBe(int + 1);
+    expect(btf.find(long, 'enum')).toBe(int + 2);
+    expect(btf.find('n'.repeat(256), 'typedef')).toBe(int + 3);
+    expect(btf.find(`${long}n`, 'enum')).toBe(int + 6);
+    expect(btf.find(`x${long}`)).toBe(int + 9);
+  });
+
+  it('are not found if there are none', () => {
+    expect(btf.find(`${long}nn`)).toBe(0);
+    expect(btf.find(`y${long}`)).toBe(0);
+    expect(btf.find(long, 'struct')).toBe(0);
+  });
+});
