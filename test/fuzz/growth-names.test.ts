@@ -59,25 +59,6 @@ describe('names are looked up among types', () => {
 });
 
 describe('the in-process kernel checks types', () => {
-  it('whose members have the ends of one long name', () => {
-    grows(
-      2000,
-      (count) => {
-        const types = new TypesBuilder();
-        const int = types.int();
-        const name = types.strings.add('n'.repeat(count * 8));
-        types.addList(
-          KIND.UNION,
-          'u',
-          4,
-          times(count, (index) => [name + index, int, 0]),
-        );
-        return types.write();
-      },
-      loadTypes,
-    );
-  });
-
   it('that are functions which share a prototype', () => {
     grows(
       4000,
