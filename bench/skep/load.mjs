@@ -1,16 +1,17 @@
 /**
  * Maps of maps with skep.
  *
- * Usage: node load.mjs SAMPLES SAMPLE_MS WARM_UP_MS load|insert OBJECT MAP
+ * Usage: node load.mjs SAMPLES SAMPLE_MS WARM_UP_MS load|insert|insert-outside OBJECT MAP
  *
  * `load` opens an object, loads it and closes it; MAP is an array of maps whose filled slots are counted.
  * `insert` creates an inner map, puts it into a slot of MAP, reads the slot back, and asks the map that it
- * finds there for a value.
+ * finds there for a value; `insert-outside` leaves the time out that is spent in bpf(2).
  */
 
 import { readFileSync } from 'node:fs';
 import { measure, readPlan } from '../measure.mjs';
 import { library } from './library.mjs';
+import { timeInBpf } from './outside.mjs';
 
 /** @import { ArrayMap } from '../../src/index.ts' */
 
@@ -54,11 +55,12 @@ async function measureInsert() {
     slot = (slot + 1) % slots;
     return Number(value);
   }
-  const measurement = await measure(insert, plan);
+  const excluded = mode === 'insert' ? undefined : await timeInBpf();
+  const measurement = await measure(insert, plan, undefined, excluded);
   const facts = { value: insert() };
   outer.close();
   app.close();
   return { ...measurement, facts };
 }
 
-console.log(JSON.stringify(await (mode === 'insert' ? measureInsert() : measureLoad())));
+console.log(JSON.stringify(await (mode === 'load' ? measureLoad() : measureInsert())));

@@ -10,10 +10,9 @@
 import { readFileSync } from 'node:fs';
 import { measure, readPlan } from '../measure.mjs';
 import { library } from './library.mjs';
+import { timeInBpf } from './outside.mjs';
 
 /** @import { Kernel } from '../../src/index.ts' */
-
-const MEMORY = new URL('../../dist/kernel/linux-memory.js', import.meta.url);
 
 const { plan, rest } = readPlan(process.argv.slice(2));
 const [path = '', mode = ''] = rest;
@@ -21,23 +20,7 @@ const bytes = new Uint8Array(readFileSync(path));
 const { linuxKernel, load, ObjectFile } = await library();
 /** Above all descriptors that a process may have. */
 const FIRST_MADE_UP = 1 << 30;
-let excluded = 0;
-if (mode !== 'whole') {
-  /** @type {typeof import('../../src/kernel/linux-memory.ts')} */
-  const { AttributeBlock } = await import(MEMORY.href);
-  const { call } = AttributeBlock.prototype;
-  /**
-   * @this {InstanceType<typeof AttributeBlock>}
-   * @param {number} command
-   * @param {number} size
-   */
-  AttributeBlock.prototype.call = function timed(command, size) {
-    const start = process.hrtime.bigint();
-    const result = call.call(this, command, size);
-    excluded += Number(process.hrtime.bigint() - start);
-    return result;
-  };
-}
+const excluded = mode === 'whole' ? undefined : await timeInBpf();
 
 /**
  * A kernel that takes every program without a look at it, under a descriptor that is made up.
@@ -73,7 +56,7 @@ const measurement = await measure(
   },
   plan,
   undefined,
-  () => excluded,
+  excluded,
 );
 
 const app = load(ObjectFile.parse(bytes), options);

@@ -1,10 +1,15 @@
-//! Node-API, declared by hand: the part that the shim uses, and safe wrappers for it.
-//!
-//! Declarations: `js_native_api.h`, `js_native_api_types.h` and `node_api.h` of Node.js. Node-API
-//! is a stable C ABI, so there is nothing to generate and no crate to depend on.
+//! Safe wrappers for the part of Node-API that the shim uses.
+
+mod declarations;
 
 use core::ffi::c_void;
 use core::ptr::{addr_of, addr_of_mut, null, null_mut};
+
+#[allow(clippy::wildcard_imports)]
+use declarations::*;
+pub use declarations::{
+    CallInfo, Callback, CleanupCallback, CleanupHook, Env, Finalizer, Reference, TypeTag, Value,
+};
 
 /// The Node-API version that the shim asks for: 8 has all it needs (the type tags being the
 /// newest), and Node.js 20 crashes on a number it does not know.
@@ -15,171 +20,6 @@ const MISUSE: Text = text!("ERR_SKEP_ARGUMENT");
 
 /// The largest integer up to which every one is exact as a double: `2^53`.
 const LARGEST_EXACT: u64 = 1 << 53;
-
-type Status = i32;
-const OK: Status = 0;
-const PENDING_EXCEPTION: Status = 10;
-const NO_EXTERNAL_BUFFERS_ALLOWED: Status = 22;
-
-/// Of `napi_valuetype`.
-const OBJECT: i32 = 6;
-const FUNCTION: i32 = 7;
-
-/// The exports can be listed, but not replaced.
-const ENUMERABLE: i32 = 1 << 1;
-
-/// `napi_env`: the environment (main thread or worker) that a call comes from. Handed out by
-/// Node.js to a callback and valid until that returns, which is as long as the shim ever keeps it.
-#[repr(transparent)]
-#[derive(Clone, Copy)]
-pub struct Env(*mut c_void);
-
-/// `napi_value`: a JavaScript value, valid until the callback returns.
-#[repr(transparent)]
-#[derive(Clone, Copy)]
-pub struct Value(*mut c_void);
-
-/// `napi_callback_info`: where the arguments of a call are found.
-#[repr(transparent)]
-#[derive(Clone, Copy)]
-pub struct CallInfo(*mut c_void);
-
-pub type Callback = extern "C" fn(Env, CallInfo) -> Value;
-pub type Finalizer = extern "C" fn(Env, data: *mut c_void, hint: *mut c_void);
-pub type CleanupCallback = extern "C" fn(CleanupHook, data: *mut c_void);
-
-/// `napi_ref`: keeps a value alive beyond the callback.
-#[repr(transparent)]
-pub struct Reference(*mut c_void);
-
-/// `napi_async_cleanup_hook_handle`: what an environment that ends waits for.
-#[repr(transparent)]
-#[derive(Clone, Copy)]
-pub struct CleanupHook(*mut c_void);
-
-/// `napi_handle_scope`: how long values live where no JavaScript called.
-#[repr(transparent)]
-#[derive(Clone, Copy)]
-struct Scope(*mut c_void);
-
-/// `napi_type_tag`: 128 random bits that mark objects as made by one addon. JavaScript can neither
-/// read, copy nor forge the mark.
-#[repr(C)]
-pub struct TypeTag {
-    pub lower: u64,
-    pub upper: u64,
-}
-
-/// `napi_property_descriptor`.
-#[repr(C)]
-struct PropertyDescriptor {
-    name: *const u8,
-    name_value: Value,
-    method: Option<Callback>,
-    getter: Option<Callback>,
-    setter: Option<Callback>,
-    value: Value,
-    attributes: i32,
-    data: *mut c_void,
-}
-
-extern "C" {
-    fn napi_get_cb_info(
-        env: Env,
-        info: CallInfo,
-        count: *mut usize,
-        arguments: *mut Value,
-        this: *mut Value,
-        data: *mut *mut c_void,
-    ) -> Status;
-    fn napi_create_function(
-        env: Env,
-        name: *const u8,
-        name_length: usize,
-        callback: Callback,
-        data: *mut c_void,
-        result: *mut Value,
-    ) -> Status;
-    fn napi_get_value_double(env: Env, value: Value, result: *mut f64) -> Status;
-    fn napi_create_int32(env: Env, value: i32, result: *mut Value) -> Status;
-    fn napi_create_double(env: Env, value: f64, result: *mut Value) -> Status;
-    fn napi_is_arraybuffer(env: Env, value: Value, result: *mut bool) -> Status;
-    fn napi_is_detached_arraybuffer(env: Env, value: Value, result: *mut bool) -> Status;
-    fn napi_detach_arraybuffer(env: Env, value: Value) -> Status;
-    fn napi_get_arraybuffer_info(
-        env: Env,
-        value: Value,
-        data: *mut *mut c_void,
-        length: *mut usize,
-    ) -> Status;
-    fn napi_create_external_arraybuffer(
-        env: Env,
-        data: *mut c_void,
-        length: usize,
-        finalizer: Finalizer,
-        hint: *mut c_void,
-        result: *mut Value,
-    ) -> Status;
-    fn napi_type_tag_object(env: Env, object: Value, tag: *const TypeTag) -> Status;
-    fn napi_check_object_type_tag(
-        env: Env,
-        object: Value,
-        tag: *const TypeTag,
-        result: *mut bool,
-    ) -> Status;
-    fn napi_typeof(env: Env, value: Value, result: *mut i32) -> Status;
-    fn napi_create_object(env: Env, result: *mut Value) -> Status;
-    fn napi_wrap(
-        env: Env,
-        object: Value,
-        data: *mut c_void,
-        finalizer: Finalizer,
-        hint: *mut c_void,
-        result: *mut Reference,
-    ) -> Status;
-    fn napi_unwrap(env: Env, object: Value, result: *mut *mut c_void) -> Status;
-    fn napi_remove_wrap(env: Env, object: Value, result: *mut *mut c_void) -> Status;
-    fn napi_create_reference(env: Env, value: Value, count: u32, result: *mut Reference) -> Status;
-    fn napi_delete_reference(env: Env, reference: Reference) -> Status;
-    fn napi_get_reference_value(env: Env, reference: *mut c_void, result: *mut Value) -> Status;
-    fn napi_open_handle_scope(env: Env, result: *mut Scope) -> Status;
-    fn napi_close_handle_scope(env: Env, scope: Scope) -> Status;
-    fn napi_get_global(env: Env, result: *mut Value) -> Status;
-    fn napi_make_callback(
-        env: Env,
-        context: *mut c_void,
-        this: Value,
-        function: Value,
-        count: usize,
-        arguments: *const Value,
-        result: *mut Value,
-    ) -> Status;
-    fn napi_get_and_clear_last_exception(env: Env, result: *mut Value) -> Status;
-    fn napi_fatal_exception(env: Env, exception: Value) -> Status;
-    fn napi_get_uv_event_loop(env: Env, result: *mut *mut c_void) -> Status;
-    fn napi_add_async_cleanup_hook(
-        env: Env,
-        callback: CleanupCallback,
-        data: *mut c_void,
-        result: *mut CleanupHook,
-    ) -> Status;
-    fn napi_remove_async_cleanup_hook(hook: CleanupHook) -> Status;
-    fn napi_define_properties(
-        env: Env,
-        object: Value,
-        count: usize,
-        properties: *const PropertyDescriptor,
-    ) -> Status;
-    fn napi_throw_type_error(env: Env, code: *const u8, message: *const u8) -> Status;
-    fn napi_throw_range_error(env: Env, code: *const u8, message: *const u8) -> Status;
-    #[cfg(not(test))]
-    fn napi_fatal_error(
-        location: *const u8,
-        location_length: usize,
-        message: *const u8,
-        message_length: usize,
-    ) -> !;
-}
 
 /// A string as C wants it, ending in a zero byte. Made by [`text!`].
 #[derive(Clone, Copy)]

@@ -19,6 +19,8 @@ const SHARED_BYTES = 0x10_0000;
 
 /** Tables up to this many bytes are turned into one JavaScript string and sliced. */
 const WHOLE_TABLE_BYTES = 1 << 20;
+/** The few names of one up to this many bytes are read byte by byte, which costs less than decoding it. */
+const TINY_TABLE_BYTES = 64;
 /** Up to this many bytes at once, as most names will be asked for. */
 const SMALL_TABLE_BYTES = 1 << 14;
 /**
@@ -32,7 +34,7 @@ const NAME_BYTES = 128;
 /**
  * Reads names from a string table. A table of plain ASCII is decoded once, and names are slices of
  * that one string; in a large one (a kernel's BTF), or where there are other characters, each name is
- * decoded when asked for, and kept. One of middle size starts with the latter.
+ * decoded when asked for, and kept. One of middle size starts with the latter. Of a tiny one nothing is kept.
  */
 export class StringTable {
   readonly bytes: Uint8Array;
@@ -51,7 +53,7 @@ export class StringTable {
     this.#left = bytes.length * MOST_SHARING + SHARED_BYTES;
     this.#patience = bytes.length <= SMALL_TABLE_BYTES ? 0 : bytes.length * PATIENCE;
     this.#isTable = bytes.length < LONGEST_BYTES || hasEnds(bytes);
-    if (bytes.length > WHOLE_TABLE_BYTES) {
+    if (bytes.length > WHOLE_TABLE_BYTES || bytes.length <= TINY_TABLE_BYTES) {
       this.#whole = null;
     }
   }
@@ -71,6 +73,9 @@ export class StringTable {
     if (typeof whole === 'string') {
       const end = whole.indexOf('\0', offset);
       return end === -1 ? undefined : whole.slice(offset, end);
+    }
+    if (this.bytes.length <= TINY_TABLE_BYTES) {
+      return readName(this.bytes, offset);
     }
     return this.#names?.get(offset) ?? this.#decode(offset);
   }
@@ -106,6 +111,15 @@ export class StringTable {
     this.#names.set(offset, name);
     return name;
   }
+}
+
+function readName(bytes: Uint8Array, offset: number): string | undefined {
+  for (let end = offset; end < bytes.length; end += 1) {
+    if (bytes[end] === 0) {
+      return decodeText(bytes, offset, end);
+    }
+  }
+  return undefined;
 }
 
 /** Whether there is a NUL in each part of a table of {@link LONGEST_BYTES}, a shorter rest aside. */

@@ -90,10 +90,12 @@ const KERNEL_FIELDS: ReadonlySet<string> = new Set([
 const MAX_DEPTH = 64;
 /**
  * How many values one read may make: some for each byte of the type, and some. A few hundred bytes of
- * hostile BTF are enough for more than there is time for, as each union can contain another one twice.
+ * hostile BTF are enough for more than there is time for, as each union can contain another one twice. Of
+ * the kernel's 22,000 structs and unions `security_list_options` has most for its size, 273 in 8 bytes, and
+ * `H323_UU_PDU` most of all for a large one, 17,217 in 4,576.
  */
-const MAX_VALUES = 0x4000;
-const MAX_VALUES_PER_BYTE = 32;
+const MAX_VALUES = 0x1000;
+const MAX_VALUES_PER_BYTE = 8;
 
 /** A codec, and what reading by it takes. */
 interface Compiled {

@@ -16,7 +16,10 @@ import { OuterMap, type OuterSource } from './outer-map.ts';
 import type { RawMap } from './raw-map.ts';
 import { type CreateOptions, handleOf } from './standalone.ts';
 import { createOuter, type InnerOptions, type OuterTypes, openOuter } from './standalone-outer.ts';
-import { clear, type WalkedMap, walk } from './walk.ts';
+import { clear, walk, walkedMap } from './walk.ts';
+
+/** A value is the id of a map. */
+const ID_BYTES = 4;
 
 /**
  * `BPF_MAP_TYPE_HASH_OF_MAPS` (4.12): follows JavaScript's `Map`, each value a map that is like the
@@ -132,7 +135,7 @@ export class HashOfMaps<K, M extends InnerMap, KI = Input<K>> extends OuterMap<K
 
   /** Removes every inner map, in batches where the kernel has them; the number removed. */
   clear(): number {
-    const removed = clear(this.#walked());
+    const removed = clear(walkedMap(this, ID_BYTES));
     this.forgetAll();
     return removed;
   }
@@ -141,27 +144,12 @@ export class HashOfMaps<K, M extends InnerMap, KI = Input<K>> extends OuterMap<K
   protected override *slots(): Generator<readonly [Uint8Array, number], void, undefined> {
     const { keySize } = this.info();
     const { littleEndian } = this.kernel;
-    for (const { keys, values, count } of walk(this.#walked())) {
+    for (const { keys, values, count } of walk(walkedMap(this, ID_BYTES))) {
       const ids = new DataView(values.buffer, values.byteOffset);
       for (let index = 0; index < count; index += 1) {
         const key = keys.slice(index * keySize, (index + 1) * keySize);
-        yield [key, ids.getUint32(index * 4, littleEndian)];
+        yield [key, ids.getUint32(index * ID_BYTES, littleEndian)];
       }
     }
-  }
-
-  #walked(): WalkedMap {
-    const { keySize, maxEntries } = this.info();
-    const map = this;
-    return {
-      kernel: this.kernel,
-      name: this.name,
-      get fd() {
-        return map.fd;
-      },
-      keyBytes: keySize,
-      valueBytes: 4,
-      maxEntries,
-    };
   }
 }

@@ -113,14 +113,16 @@ export class ElfFile {
   }
 
   /**
-   * A byte of a section's name, 0 behind its end and past it: for those who look for a few names.
+   * The first three bytes of a section's name as one number, the first one highest; what is past the end of
+   * all names is 0. For those who look for a few names.
    *
    * @internal
    */
-  nameByte(section: ElfSection, index: number): number {
+  nameStart(section: ElfSection): number {
     const at = this.#tableOffset + section.index * SECTION_HEADER_BYTES;
     const name = this.view.getUint32(at, this.littleEndian);
-    return this.sectionNames.bytes[name + index] ?? 0;
+    const { bytes } = this.sectionNames;
+    return ((bytes[name] ?? 0) << 16) | ((bytes[name + 1] ?? 0) << 8) | (bytes[name + 2] ?? 0);
   }
 
   /**

@@ -99,8 +99,8 @@ function findSections(elf: ElfFile): NamedSections {
     data: undefined,
   };
   for (const section of elf.sections) {
-    // Most have names that start otherwise, which need not become text.
-    if (!mayMatter(elf.nameByte(section, 0), elf.nameByte(section, 1))) {
+    // Most have names that start otherwise (".rel", ".debug"), which need not become text.
+    if (!mayMatter(elf.nameStart(section))) {
       continue;
     }
     const { name } = section;
@@ -132,21 +132,18 @@ function findSections(elf: ElfFile): NamedSections {
   return found;
 }
 
-/** Whether the name of a section that {@link findSections} looks for, or of data, starts like this. */
-function mayMatter(first: number, second: number): boolean {
-  switch (first) {
-    case 0x2e: // ".maps", ".BTF", ".addr_space.1", ".data", ".bss", ".rodata"
-      return (
-        second === 0x6d ||
-        second === 0x42 ||
-        second === 0x61 ||
-        second === 0x64 ||
-        second === 0x62 ||
-        second === 0x72
-      );
-    case 0x6c: // "license"
-    case 0x76: // "version"
-    case 0x6d: // "maps" and "maps/..."
+/** Whether the names that {@link findSections} looks for, those of data among them, start like this. */
+function mayMatter(start: number): boolean {
+  switch (start) {
+    case 0x2e_6d_61: // ".maps"
+    case 0x2e_42_54: // ".BTF"
+    case 0x2e_61_64: // ".addr_space.1"
+    case 0x2e_64_61: // ".data"
+    case 0x2e_62_73: // ".bss"
+    case 0x2e_72_6f: // ".rodata"
+    case 0x6c_69_63: // "license"
+    case 0x76_65_72: // "version"
+    case 0x6d_61_70: // "maps" and "maps/..."
       return true;
     default:
       return false;

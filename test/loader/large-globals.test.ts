@@ -1,23 +1,13 @@
 /** Globals that there is no room for: in a section of gigabytes, or in an arena with too few pages. */
 
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { SkepError } from '../../src/errors.ts';
 import { load, plan } from '../../src/loader/load.ts';
 import type { LoadOptions } from '../../src/loader/options.ts';
 import { ObjectFile } from '../../src/obj/object.ts';
 import { MemoryKernel } from '../../src/testing.ts';
 import { Image } from '../fuzz/image.ts';
 import { fixtureBytes } from '../support/fixtures.ts';
-
-function refusal(run: () => unknown): SkepError {
-  try {
-    run();
-  } catch (error) {
-    expect(error).toBeInstanceOf(SkepError);
-    return error as SkepError;
-  }
-  throw new Error('it was not refused');
-}
+import { refusal } from '../support/refusal.ts';
 
 describe('a global of a .bss', () => {
   /** An object whose `.bss`, which has no contents in the file, claims so many bytes. */
