@@ -91,7 +91,8 @@ extern "C" {
     pub(super) fn napi_create_int32(env: Env, value: i32, result: *mut Value) -> Status;
     pub(super) fn napi_create_double(env: Env, value: f64, result: *mut Value) -> Status;
     pub(super) fn napi_is_arraybuffer(env: Env, value: Value, result: *mut bool) -> Status;
-    pub(super) fn napi_is_detached_arraybuffer(env: Env, value: Value, result: *mut bool) -> Status;
+    pub(super) fn napi_is_detached_arraybuffer(env: Env, value: Value, result: *mut bool)
+        -> Status;
     pub(super) fn napi_detach_arraybuffer(env: Env, value: Value) -> Status;
     pub(super) fn napi_get_arraybuffer_info(
         env: Env,
@@ -126,9 +127,18 @@ extern "C" {
     ) -> Status;
     pub(super) fn napi_unwrap(env: Env, object: Value, result: *mut *mut c_void) -> Status;
     pub(super) fn napi_remove_wrap(env: Env, object: Value, result: *mut *mut c_void) -> Status;
-    pub(super) fn napi_create_reference(env: Env, value: Value, count: u32, result: *mut Reference) -> Status;
+    pub(super) fn napi_create_reference(
+        env: Env,
+        value: Value,
+        count: u32,
+        result: *mut Reference,
+    ) -> Status;
     pub(super) fn napi_delete_reference(env: Env, reference: Reference) -> Status;
-    pub(super) fn napi_get_reference_value(env: Env, reference: *mut c_void, result: *mut Value) -> Status;
+    pub(super) fn napi_get_reference_value(
+        env: Env,
+        reference: *mut c_void,
+        result: *mut Value,
+    ) -> Status;
     pub(super) fn napi_open_handle_scope(env: Env, result: *mut Scope) -> Status;
     pub(super) fn napi_close_handle_scope(env: Env, scope: Scope) -> Status;
     pub(super) fn napi_get_global(env: Env, result: *mut Value) -> Status;
