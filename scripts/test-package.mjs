@@ -22,7 +22,7 @@ const ALLOWED = [
   /^dist\/(?!cli\/).*\.d\.ts(?:\.map)?$/,
   /^dist\/bundle\/licenses\.txt$/,
   /^src\/.*\.ts$/,
-  /^native\/(?:Cargo\.toml|Cargo\.lock|build\.rs|src\/\w+\.rs|skep\.linux-\w+-gnu\.node)$/,
+  /^native\/(?:Cargo\.toml|Cargo\.lock|build\.rs|src\/(?:\w+\/)?\w+\.rs|skep\.linux-\w+-gnu\.node)$/,
 ];
 const REQUIRED = [
   ...['package.json', 'README.md', 'LICENSE', 'CHANGELOG.md', 'native/Cargo.lock'],

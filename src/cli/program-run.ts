@@ -1,6 +1,6 @@
 /** `skep program run`: a test run of a loaded program, or of one of an object that is loaded for it. */
 
-import { readFileSync } from 'node:fs';
+import { closeSync, openSync, readSync } from 'node:fs';
 import { SkepError } from '../errors.ts';
 import type { Kernel } from '../kernel/kernel.ts';
 import { type LoadedObject, load } from '../loader/load.ts';
@@ -153,6 +153,8 @@ function describeRun(
 }
 
 const BYTES_A_LINE = 16;
+/** Far more bytes of a packet or context than kernels take, which are a few pages. */
+const MOST_INPUT = 1 << 20;
 
 /** Lines of offset, bytes and characters, as `hexdump -C` has them. */
 function hexDump(bytes: Uint8Array): string[] {
@@ -193,7 +195,7 @@ function readBytes(option: string, text: string): Uint8Array {
   if (text.startsWith('@')) {
     const file = text.slice(1);
     try {
-      return new Uint8Array(readFileSync(file === '-' ? 0 : file));
+      return readInput(file);
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause);
       throw new SkepError('ERR_SKEP_FILE', `${file} cannot be read: ${reason}`, { cause });
@@ -206,6 +208,28 @@ function readBytes(option: string, text: string): Uint8Array {
     );
   }
   return new Uint8Array(Buffer.from(digits, 'hex'));
+}
+
+/** All of a file, which may be one without an end. */
+function readInput(file: string): Uint8Array {
+  const fd = file === '-' ? 0 : openSync(file, 'r');
+  try {
+    const bytes = new Uint8Array(MOST_INPUT + 1);
+    let total = 0;
+    let length: number;
+    do {
+      length = readSync(fd, bytes, total, bytes.length - total, null);
+      total += length;
+    } while (length > 0 && total < bytes.length);
+    if (total > MOST_INPUT) {
+      throw new Error(`it gives more than ${MOST_INPUT} bytes, which no test run takes`);
+    }
+    return bytes.slice(0, total);
+  } finally {
+    if (fd !== 0) {
+      closeSync(fd);
+    }
+  }
 }
 
 /** Options that a program of this type does not take are wrong usage. */

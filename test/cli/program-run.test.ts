@@ -1,6 +1,6 @@
 /** `skep program run`: test runs, of pinned programs and of programs of an object. */
 
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -156,6 +156,22 @@ describe('skep program run of an object', () => {
     const data = await runHere(['program', 'run', PACKETS, 'answer', '--data', '@no/such/file']);
     expect(data).toMatchObject({ status: 1 });
     expect(data.stderr).toMatch(/^skep: no\/such\/file cannot be read: .*\[ERR_SKEP_FILE\]\n$/);
+  });
+
+  it.runIf(existsSync('/dev/zero'))('fails for a file without an end', async () => {
+    const { status, stderr } = await runHere([
+      'program',
+      'run',
+      PACKETS,
+      'answer',
+      '--data',
+      '@/dev/zero',
+    ]);
+    expect({ status, stderr }).toEqual({
+      status: 1,
+      stderr:
+        'skep: /dev/zero cannot be read: it gives more than 1048576 bytes, which no test run takes [ERR_SKEP_FILE]\n',
+    });
   });
 });
 
