@@ -5,6 +5,7 @@
 
 import type { Btf } from '../../obj/btf/btf.ts';
 import { sizeOfType, skipModifiers } from '../../obj/btf/layout.ts';
+import type { BtfComposite } from '../../obj/btf/types.ts';
 import { BTF_KIND } from '../../uapi/btf-kinds.ts';
 import { ERRNO } from '../../uapi/errno.ts';
 import { BPF_F } from '../../uapi/map-flags.ts';
@@ -20,6 +21,14 @@ const SPECIAL: ReadonlyMap<string, readonly number[]> = new Map([
 ]);
 /** How deep the kernel looks for them. */
 const MAX_NESTING = 4;
+/** `BTF_FIELDS_MAX`: how many of them it takes, and of each kind one for each struct. */
+const MOST_FIELDS = 11;
+const NONE: readonly SpecialField[] = [];
+/**
+ * What was found in a struct at a depth, by its id times 8 plus the depth; null for too many. Thousands of maps
+ * share the type of a value, and thousands of members that of a struct.
+ */
+const FOUND = new WeakMap<Btf, Map<number, readonly SpecialField[] | null>>();
 
 /** Types whose keys and values have no types (`map_check_no_btf`). */
 const WITHOUT_TYPES: ReadonlySet<number> = new Set([
@@ -45,7 +54,8 @@ export function checkTypes(map: MapAttributes, btf: Btf): number | readonly Spec
   if (!keyFits || sizeOf(btf, valueTypeId) !== map.valueSize) {
     return -ERRNO.EINVAL;
   }
-  const special = specialFields(btf, valueTypeId, 0, 0);
+  // With too many of them the kernel makes the map all the same, and keeps none for itself.
+  const special = specialFields(btf, valueTypeId, 0) ?? NONE;
   for (const { name } of special) {
     if ((map.flags & (BPF_F.RDONLY_PROG | BPF_F.WRONLY_PROG)) !== 0) {
       return -ERRNO.EACCES;
@@ -91,18 +101,51 @@ function resolved(btf: Btf, typeId: number): number {
   return btf.kindOf(id) === BTF_KIND.VAR ? resolved(btf, btf.sizeOrType(id)) : id;
 }
 
-function specialFields(btf: Btf, typeId: number, offset: number, depth: number): SpecialField[] {
+/** The special fields of a value or of a part of it, from where that starts; null if there are too many. */
+function specialFields(btf: Btf, typeId: number, depth: number): readonly SpecialField[] | null {
   const type = btf.type(resolved(btf, typeId));
   if (type.kind !== 'struct' || depth > MAX_NESTING) {
-    return [];
+    return NONE;
   }
-  return type.members.flatMap((member) => {
-    const memberType = btf.type(skipModifiers(btf, member.typeId));
-    const at = offset + member.bitOffset / 8;
-    return memberType.kind === 'struct' && SPECIAL.has(memberType.name)
-      ? [{ name: memberType.name, offset: at, size: memberType.sizeBytes }]
-      : specialFields(btf, member.typeId, at, depth + 1);
-  });
+  let found = FOUND.get(btf);
+  if (found === undefined) {
+    found = new Map();
+    FOUND.set(btf, found);
+  }
+  const key = type.id * 8 + depth;
+  let fields = found.get(key);
+  if (fields === undefined) {
+    fields = fieldsOfMembers(btf, type, depth);
+    found.set(key, fields);
+  }
+  return fields;
+}
+
+function fieldsOfMembers(
+  btf: Btf,
+  { members }: BtfComposite,
+  depth: number,
+): readonly SpecialField[] | null {
+  const fields: SpecialField[] = [];
+  const own = new Set<string>();
+  for (const { typeId, bitOffset } of members) {
+    const { kind, name, id } = btf.type(skipModifiers(btf, typeId));
+    const isSpecial = kind === 'struct' && SPECIAL.has(name);
+    const inside = isSpecial
+      ? [{ name, offset: 0, size: btf.sizeOrType(id) }]
+      : specialFields(btf, typeId, depth + 1);
+    const isMore = isSpecial && own.has(name);
+    if (inside === null || isMore || fields.length + inside.length > MOST_FIELDS) {
+      return null;
+    }
+    if (isSpecial) {
+      own.add(name);
+    }
+    for (const field of inside) {
+      fields.push({ ...field, offset: field.offset + bitOffset / 8 });
+    }
+  }
+  return fields;
 }
 
 function sizeOf(btf: Btf, typeId: number): number {
