@@ -9,10 +9,12 @@
  * (an object with a prototype and two bigints at its indices), loop (a turn of `for await` over values that
  * are there), pairs (a pair of a number and a bigint out of `for…of` over an iterator), call (of
  * a native function that does next to nothing), bigint (an element of a BigUint64Array that is kept in a
- * variable), checked (an element of a Uint32Array at a random index, which is checked) or atomic (Atomics.load
- * through a typed array).
+ * variable), checked (an element of a Uint32Array at a random index, which is checked), atomic (Atomics.load
+ * through a typed array), view (a DataView), text (128 bytes of names as one string) or key (a name cut out of a
+ * string, as a key of a Map).
  */
 
+import { Buffer, isAscii } from 'node:buffer';
 import { KEYS, randomKeys } from '../entries.mjs';
 import { measure, measureAwaited, perItem, readPlan } from '../measure.mjs';
 
@@ -114,6 +116,41 @@ function checked() {
   return sum;
 }
 
+function dataView() {
+  const start = nextRecords();
+  for (let done = 0; done < CHUNK; done += 1) kept = new DataView(memory, start);
+  return kept === null ? 0 : 1;
+}
+
+const NAME_BYTES = 8;
+const TABLE = Uint8Array.from({ length: 128 }, (_, at) => 97 + ((at * 7 + (at >> 3)) % 26));
+const { latin1Slice } =
+  /** @type {{ latin1Slice(this: Uint8Array, start: number, end: number): string }} */ (
+    /** @type {unknown} */ (Buffer.prototype)
+  );
+
+function text() {
+  for (let done = 0; done < CHUNK; done += 1) {
+    kept = isAscii(TABLE) ? latin1Slice.call(TABLE, 0, TABLE.length) : null;
+  }
+  return kept === null ? 0 : 1;
+}
+
+const NAMES = latin1Slice.call(TABLE, 0, TABLE.length);
+const NAMES_OF_A_MAP = 10;
+
+function key() {
+  for (let done = 0; done < CHUNK; ) {
+    const map = new Map();
+    for (let name = 0; name < NAMES_OF_A_MAP && done < CHUNK; name += 1) {
+      map.set(NAMES.slice(name * NAME_BYTES, (name + 1) * NAME_BYTES), name);
+      done += 1;
+    }
+    kept = map;
+  }
+  return kept === null ? 0 : 1;
+}
+
 function atomic() {
   let at = nextRecords() >> 2;
   let sum = 0;
@@ -178,7 +215,10 @@ async function nativeCall() {
 }
 
 /** @type {Record<string, () => number>} */
-const IMMEDIATE = { headers, copy, object, indexed, bigint, checked, atomic, pairs };
+const IMMEDIATE = {
+  ...{ headers, copy, object, indexed, bigint, checked, atomic, pairs },
+  ...{ view: dataView, text, key },
+};
 const immediate = mode === 'call' ? await nativeCall() : IMMEDIATE[mode];
 const measurement =
   immediate === undefined

@@ -2,16 +2,19 @@
  * Entries of a hash of 100,000 with skep: single look-ups and updates of random keys, walks over all,
  * batches; and look-ups in a per-CPU array.
  *
- * Usage: node map-ops.mjs SAMPLES SAMPLE_MS WARM_UP_MS OPERATION KIND
+ * Usage: node map-ops.mjs SAMPLES SAMPLE_MS WARM_UP_MS OPERATION KIND [PART]
  *
  * OPERATION is lookup, update, iterate, batch, batch-update or per-cpu. KIND is `raw` for `RawMap`, bytes;
  * `into` for the same with the caller's memory for the value; `u64` and `u32` for `HashMap` with such values,
  * which are bigints and numbers. Keys are numbers of 32 bits. Batches are those of `linuxKernel()`, bytes.
+ * PART is `outside` for the time outside of bpf(2), or `javascript` for single operations whose calls end before
+ * they leave JavaScript: the whole otherwise.
  */
 
 import { ENTRIES, KEYS, randomKeys, valueFor } from '../entries.mjs';
 import { measure, perItem, readPlan } from '../measure.mjs';
 import { library } from './library.mjs';
+import { leaveCallsOut, timeInBpf } from './outside.mjs';
 
 /** @import { HashMap, RawMap } from '../../src/index.ts' */
 
@@ -21,7 +24,7 @@ const BATCH = 4_096;
 const PER_CPU_ENTRIES = 1_024;
 
 const { plan, rest } = readPlan(process.argv.slice(2));
-const [operation = '', kind = ''] = rest;
+const [operation = '', kind = '', part = 'whole'] = rest;
 const skep = await library();
 const keys = randomKeys();
 
@@ -196,7 +199,11 @@ const ITEMS = new Map([
 
 const run = chosen();
 let sum = operation === 'per-cpu' ? run() : 0;
-const measurement = perItem(await measure(run, plan), ITEMS.get(operation) ?? CHUNK);
+const restore = part === 'javascript' ? await leaveCallsOut() : () => {};
+const excluded = part === 'outside' ? await timeInBpf() : undefined;
+const measured = await measure(run, plan, undefined, excluded);
+restore();
+const measurement = perItem(measured, ITEMS.get(operation) ?? CHUNK);
 if (operation !== 'per-cpu') {
   for (const [key, value] of small ?? big ?? []) sum += key + Number(value);
 }

@@ -11,7 +11,7 @@ import { ROOT } from '../toolchain.mjs';
 
 export const name = 'floors';
 
-/** @typedef {'headers' | 'atomic' | 'copy' | 'object' | 'indexed' | 'pairs' | 'loop' | 'call' | 'bigint' | 'checked'} Floor */
+/** @typedef {'headers' | 'atomic' | 'copy' | 'object' | 'indexed' | 'pairs' | 'loop' | 'call' | 'bigint' | 'checked' | 'view' | 'text' | 'key'} Floor */
 
 /** @type {readonly { mode: Floor, what: string }[]} */
 const FLOORS = [
@@ -25,6 +25,9 @@ const FLOORS = [
   { mode: 'call', what: 'a call of a native function that makes no system call' },
   { mode: 'bigint', what: 'an element of a BigUint64Array, kept in a variable' },
   { mode: 'checked', what: 'a random element of a Uint32Array, by checked index' },
+  { mode: 'view', what: 'a DataView' },
+  { mode: 'text', what: '128 bytes of names as one string (isAscii, latin1Slice)' },
+  { mode: 'key', what: 'a name cut out of a string, as a key of a Map of ten' },
 ];
 
 /**

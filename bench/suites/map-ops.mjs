@@ -31,18 +31,21 @@ const AT_MOST = {
 /** Its reasons quote the suite `floors`. */
 export const quotesFloors = true;
 
+/** Parts of skep's time, as subjects of their own. */
+const JAVASCRIPT = 'skep, nothing called';
+const OUTSIDE = 'skep, outside of bpf(2)';
+
 /**
  * Why it takes longer than in C, Go or Rust.
  * @param {Context['floor']} floor
  */
 function reasonsFor(floor) {
-  const call = `a call from JavaScript into native code (floors: ${floor('call')}), checks of sizes, and copies of key and value; the system call is the same`;
-  const decoded = `${call}; what is read becomes a number or a bigint (floors: a bigint that is kept, ${floor('bigint')})`;
+  const call = `checks, copies of key and value, and what they are decoded from and to (the subject "${JAVASCRIPT}"), and a call from JavaScript into native code (floors: ${floor('call')}), the code of both being cold after each system call, which is the same`;
   return {
     call,
-    decoded,
-    perCpu: `${decoded}, one for each CPU, in an object with a prototype and indices (floors: such an object of two, ${floor('indexed')})`,
+    perCpu: `${call}; each CPU's value is an element of an object with a prototype and indices (floors: such an object of two, ${floor('indexed')})`,
     walk: `entries become pairs of JavaScript values (floors: a [number, bigint] pair in for...of, ${floor('pairs')}), which the peer leaves as numbers in one buffer`,
+    batch: `all but the subject "${OUTSIDE}" is the same call of bpf(2) with the same entries: what differs is where the system has put the memory of map and process`,
   };
 }
 
@@ -88,7 +91,7 @@ export function run(context) {
     ...['batch', 'batch-update'].map((operation) => batchRow(operation, subjects, context)),
   ];
   notes.push(
-    'map-ops: a hash with keys of 32 bits, in random order; libbpf walks by next key and look-up, and in batches of 4,096 that nobody decodes; cilium/ebpf walks by Map.Iterate, and in batches of 4,096; aya and npm bpf walk by next key and look-up, and have no batches; single operations have twice the passes, of half the samples; bytes have no target against npm bpf, of whose time libbpf itself takes 0.6 to 0.8; aya has only typed entries',
+    'map-ops: a hash with keys of 32 bits, in random order; libbpf walks by next key and look-up, and in batches of 4,096 that nobody decodes; cilium/ebpf walks by Map.Iterate, and in batches of 4,096; aya and npm bpf walk by next key and look-up; batches of npm bpf (RawMap.getBatch, setBatch) give and take a buffer for each key and value; aya has no batches; single operations have twice the passes, of half the samples; bytes have no target against npm bpf, of whose time libbpf itself takes 0.6 to 0.8; aya has only typed entries',
   );
   return reportRows(name, rows, context, notes, 'ns');
 }
@@ -110,13 +113,13 @@ function often(context) {
  * @returns {Row}
  */
 function singleRow({ operation, kind, what, bytes }, subjects, context) {
-  const { call, decoded } = reasonsFor(context.floor);
-  const reason = isBytes(kind) ? call : decoded;
+  const reason = reasonsFor(context.floor).call;
   const typed = isBytes(kind) ? [] : subjects.aya(operation, kind);
   return {
     name: `${operation}, ${what}`,
     subjects: [
       ...subjects.skep(operation, kind),
+      ...subjects.skep(operation, kind, 'javascript'),
       ...subjects.libbpf(operation, bytes),
       ...subjects.cilium(operation, kind),
       ...typed,
@@ -147,6 +150,7 @@ function perCpuRow(subjects, context) {
     name: 'lookup, per-CPU u64, summed',
     subjects: [
       ...subjects.skep('per-cpu', 'u64'),
+      ...subjects.skep('per-cpu', 'u64', 'javascript'),
       ...subjects.libbpf('per-cpu', '8'),
       ...subjects.cilium('per-cpu', 'u64'),
       ...subjects.aya('per-cpu', 'u64'),
@@ -204,19 +208,24 @@ function walkRow({ kind, what, bytes }, subjects, context) {
  * @returns {Row}
  */
 function batchRow(operation, subjects, context) {
-  const { call } = reasonsFor(context.floor);
+  const { batch } = reasonsFor(context.floor);
   return {
     name: `${operation === 'batch' ? 'batches read' : 'batches set'}, bytes, an entry`,
     subjects: [
       ...subjects.skep(operation, 'into'),
+      ...subjects.skep(operation, 'into', 'outside'),
       ...subjects.libbpf(operation, '8'),
       ...subjects.cilium(operation, 'u64'),
+      ...subjects.npm(operation, 'raw'),
     ],
     wanted: {
       against: 'libbpf',
       atMost: AT_MOST.raw,
-      reason: call,
-      others: [{ against: 'cilium', atMost: null, reason: call }],
+      reason: batch,
+      others: [
+        { against: 'cilium', atMost: null, reason: batch },
+        { against: PEER, atMost: null },
+      ],
     },
     plan: { sampleMs: 0, samples: context.plan.samples },
   };
@@ -228,12 +237,12 @@ function subjectsOf(notes) {
   const npm = installNpmBpf();
   notes.push('missing' in npm ? npm.missing : `npm bpf is ${VERSION}`);
   return {
-    /** @type {(operation: string, kind: string) => Subject[]} */
-    skep: (operation, kind) => [
+    /** @type {(operation: string, kind: string, part?: 'whole' | 'javascript' | 'outside') => Subject[]} */
+    skep: (operation, kind, part = 'whole') => [
       {
-        name: 'skep',
+        name: { whole: 'skep', javascript: JAVASCRIPT, outside: OUTSIDE }[part],
         command: [process.execPath, join(ROOT, 'bench/skep/map-ops.mjs')],
-        args: [operation, kind],
+        args: [operation, kind, part],
       },
     ],
     /** @type {(operation: string, bytes: string, as?: string) => Subject[]} */

@@ -17,16 +17,19 @@ const AT_MOST_NS = 5;
 /** Its reasons quote the suite `floors`. */
 export const quotesFloors = true;
 
+/** What skep does, without skep: see skep/plain.mjs. */
+const PLAIN = 'plain JavaScript';
+
 /**
  * Why it takes longer than in C, which loads and checks nothing.
  * @param {Context['floor']} floor
  */
 function reasonsFor(floor) {
-  const checked = `typed arrays check each index (floors: a random element of a Uint32Array, ${floor('checked')})`;
+  const checked = `typed arrays check each index (the subject "${PLAIN}"; floors: a random element of a Uint32Array, ${floor('checked')})`;
   return {
     checked,
     method: `get() also checks that the map is open and what the index is; ${checked}`,
-    bigints: `elements of 64 bits are bigints, for which V8 makes an object or calls a function (floors: ${floor('bigint')}); u32 with the same checks takes ${floor('checked')}`,
+    bigints: `elements of 64 bits are bigints, which V8 handles one by one, by a function or as objects (the subject "${PLAIN}" takes all or most of the time; floors: ${floor('bigint')} where one is kept)`,
   };
 }
 
@@ -53,11 +56,13 @@ export function run(context) {
   ];
   const peer = peersOf('memory', notes, ['libbpf', 'cilium']);
   const script = join(ROOT, 'bench/skep/memory.mjs');
+  const plain = join(ROOT, 'bench/skep/plain.mjs');
   const reasons = reasonsFor(context.floor);
   const rows = READINGS.map(({ element, mode, what, why }) => ({
     name: what,
     subjects: [
       { name: 'skep', command: [process.execPath, script], args: [element, mode] },
+      { name: PLAIN, command: [process.execPath, plain], args: ['array', element, mode] },
       ...peer('libbpf', [element === 'u64' ? '8' : '4'], 'C'),
       ...peer('cilium', [element === 'u64' ? '8' : '4']),
     ],

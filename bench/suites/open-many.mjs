@@ -3,7 +3,14 @@
 import { fixture, manyMaps, manyPrograms } from '../inputs.mjs';
 import { fittedExponent } from '../measure.mjs';
 import { digits, micros } from '../report.mjs';
-import { compareOpening, JUDGED, NAMES, openSubjects, PEERS, withOptions } from './opening.mjs';
+import {
+  compareOpening,
+  JUDGED,
+  openSubjects,
+  PEERS,
+  reasonsFor,
+  withOptions,
+} from './opening.mjs';
 
 /** @import { MaybeInput } from '../inputs.mjs' */
 /** @import { Peer } from '../peers/subjects.mjs' */
@@ -13,6 +20,9 @@ import { compareOpening, JUDGED, NAMES, openSubjects, PEERS, withOptions } from 
 /** @import { Opening } from './opening.mjs' */
 
 export const name = 'open-many';
+
+/** Its reasons quote the suite `floors`. */
+export const quotesFloors = true;
 
 const SIZES = [10, 100, 1_000, 10_000];
 /** Longer samples than usual, so that each has its share of the garbage collection. */
@@ -61,7 +71,7 @@ export async function run(given) {
   /** @type {string[]} */
   const notes = [];
   const subjects = openSubjects(notes);
-  const openings = openingsOf(notes);
+  const openings = openingsOf(notes, context);
   if (openings.length === 0) {
     const fixtures = ['maps/many.bpf.o', 'programs/every-section.bpf.o'];
     notes.push(`${fixtures.join(' and ')} of the fixtures are opened instead; no target is judged`);
@@ -89,9 +99,11 @@ function leftOut({ what, without }) {
 
 /**
  * @param {string[]} notes gets why an object cannot be opened
+ * @param {Context} context
  * @returns {Opening[]}
  */
-function openingsOf(notes) {
+function openingsOf(notes, { floor }) {
+  const { names, unchecked } = reasonsFor(floor);
   /** @type {Opening[]} */
   const openings = [];
   const most = Math.max(...SIZES);
@@ -102,7 +114,9 @@ function openingsOf(notes) {
         openings.push({
           input,
           atMost: size === JUDGED_SIZE ? atMost : null,
-          ...(what === 'maps' && size === Math.min(...SIZES) ? { reasons: { libbpf: NAMES } } : {}),
+          ...(what === 'maps' && size === Math.min(...SIZES)
+            ? { reasons: { libbpf: unchecked, aya: names } }
+            : {}),
           // The two sizes that growth is judged by.
           ...(size >= JUDGED_SIZE ? { node: LARGE_YOUNG_GENERATION } : {}),
           ...(size === most ? { without, samples: FEW_SAMPLES } : {}),
@@ -150,57 +164,69 @@ function growthOf(what, make, outcomes) {
   ];
   return {
     table: { title: `cost of one of many ${what}`, columns, rows },
-    verdicts: judgeGrowth(what, series[0]?.points ?? [], series[1]?.points ?? []),
+    verdicts: judgeGrowth(what, series),
   };
 }
 
 /**
+ * @typedef {object} Series
+ * @property {string} subject
+ * @property {readonly { size: number, time: number }[]} points of growing size
+ */
+
+/**
  * @param {string} what
- * @param {readonly { size: number, time: number }[]} points of growing size
- * @param {readonly { size: number, time: number }[]} larger the same with a larger young generation
+ * @param {readonly Series[]} series
  * @returns {Verdict[]}
  */
-function judgeGrowth(what, points, larger) {
-  const [before, after] = points.slice(-2);
-  if (before === undefined || after === undefined) {
+function judgeGrowth(what, series) {
+  const points = series[0]?.points ?? [];
+  const growth = growthAtLast(points);
+  const after = points.at(-1);
+  if (growth === undefined || after === undefined) {
     return [];
   }
-  const reason = reasonForGrowth(what, after, larger);
+  const reason = reasonForGrowth(what, after, series.slice(1));
+  const before = points.at(-2)?.size ?? 0;
   return [
     {
-      name: `open-many: cost per item, ${many(after.size)} ${what} against ${many(before.size)}`,
-      value: after.time / after.size / (before.time / before.size),
+      name: `open-many: cost per item, ${many(after.size)} ${what} against ${many(before)}`,
+      value: growth,
       atMost: AT_MOST_GROWTH,
       of: 'growth',
-      ...reason,
+      reason,
     },
     {
       name: `open-many: time by number of ${what}, ${many(points[0]?.size ?? 0)} to ${many(after.size)}`,
       value: fittedExponent(points),
       atMost: AT_MOST_EXPONENT,
       of: 'exponent',
-      ...reason,
     },
   ];
 }
 
 /**
- * Why the cost of one grows, with what it is when V8 collects garbage less often.
- * @param {string} what
- * @param {{ size: number, time: number }} usual the largest size
- * @param {readonly { size: number, time: number }[]} larger with a larger young generation
- * @returns {{ reason?: string }}
+ * How many times as much one costs at the largest size as at the one before.
+ * @param {Series['points']} points
  */
-function reasonForGrowth(what, usual, larger) {
-  const [before, after] = larger.slice(-2).map(({ size, time }) => time / size);
-  if (before === undefined || after === undefined) {
-    return {};
-  }
+function growthAtLast(points) {
+  const [before, after] = points.slice(-2).map(({ size, time }) => time / size);
+  return before === undefined || after === undefined ? undefined : after / before;
+}
+
+/**
+ * Why the cost of one grows: what it does when V8 collects garbage less often, and with the peers.
+ * @param {string} what
+ * @param {Series['points'][number]} usual the largest size
+ * @param {readonly Series[]} others
+ */
+function reasonForGrowth(what, usual, others) {
   const items = what === 'programs' ? 'section headers and programs' : what;
-  const options = LARGE_YOUNG_GENERATION.join(' ');
-  return {
-    reason: `${many(usual.size)} ${items} outgrow V8's young generation and the caches: the same code with a larger young generation (${options}) takes ${micros(after)} µs each instead of ${micros(usual.time / usual.size)}, a growth of ${digits(after / before)}`,
-  };
+  const growths = others.flatMap(({ subject, points }) => {
+    const growth = points.at(-1)?.size === usual.size ? growthAtLast(points) : undefined;
+    return growth === undefined ? [] : [`${digits(growth)} for ${subject}`];
+  });
+  return `${many(usual.size)} ${items} outgrow V8's young generation and the processor's caches, which is so for others, too: the growth is ${growths.join(', ')}`;
 }
 
 /** @param {number} count */

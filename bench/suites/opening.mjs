@@ -27,9 +27,15 @@ import { ROOT } from '../toolchain.mjs';
 /** The subject that targets are judged by: it reads all that libbpf computes. */
 export const JUDGED = 'skep read';
 
-/** Why libbpf may be faster where an object is mostly names. */
-export const NAMES =
-  'V8 collects garbage for 9 % of the time (node --cpu-prof), and the names become strings and keys of a Map (some 50 ns each), which C does not pay; libbpf 1.1 does not check the references of BTF';
+/**
+ * Why a peer may be faster where an object is mostly names.
+ * @param {Context['floor']} floor
+ */
+export function reasonsFor(floor) {
+  const text = `names become text (floors: 128 bytes of them, ${floor('text')}) and keys of Maps (floors: one cut out and put there, ${floor('key')}), and fields are read through a DataView (floors: ${floor('view')} to make one)`;
+  const names = `${text}; V8 collects garbage for 4 to 9 % of the time (node --cpu-prof)`;
+  return { names, unchecked: `${names}; libbpf 1.1 does not check the references of BTF` };
+}
 
 /** @type {readonly Peer[]} */
 export const PEERS = ['libbpf', 'cilium', 'aya'];

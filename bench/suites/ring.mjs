@@ -17,26 +17,31 @@ const OBJECT = join(ROOT, 'fixtures/run/ring.bpf.o');
 /** Its reasons quote the suite `floors`. */
 export const quotesFloors = true;
 
+/** What skep does, without skep: see skep/plain.mjs. */
+const PLAIN = 'plain JavaScript';
+
 /**
  * Why reading takes longer than in C, Go or Rust, with the least that each thing takes.
  * @param {Context['floor']} floor
  */
 function reasonsFor(floor) {
-  const objects = `each record becomes an object (floors: an object of a bigint and two numbers, ${floor('object')}; finding a record, ${floor('headers')}), and two functions are called for it, where the peer reads one number`;
+  const checks = `the subject "${PLAIN}" does no more than that; skep also looks for records that are being written or were given up, gives freed space back, and is safe from a handle that is closed meanwhile`;
+  const objects = `each record becomes an object (floors: an object of a bigint and two numbers, ${floor('object')}; finding a record, ${floor('headers')}) that a function is called with`;
   const copies = `each record becomes a Uint8Array of its own (floors: a copy of 64 bytes, ${floor('copy')}), where C and Rust read in place`;
   const turns = `a loop that waits takes a promise for each record (floors: a turn of for await, ${floor('loop')})`;
   return {
-    loads: `a record is found by Atomics.load, for which V8 calls a function (floors: ${floor('atomic')}), and read through typed arrays that check each index (floors: finding a record and reading a number of it, ${floor('headers')})`,
-    objects,
-    copies,
-    awaitedObjects: `${turns}; ${objects}`,
-    awaitedCopies: `${turns}; ${copies}`,
+    loads: `a record is found by Atomics.load, for which V8 calls a function (floors: ${floor('atomic')}), and read through typed arrays that check each index; ${checks}`,
+    objects: `${objects}; ${checks}`,
+    copies: `${copies}; ${checks}`,
+    awaitedObjects: `${turns}; ${objects}; ${checks}`,
+    awaitedCopies: `${turns}; ${copies}; ${checks}`,
   };
 }
 
 /**
  * What is measured. `cilium` is the function of cilium/ebpf's reader that does as much: one record that is
- * read into again and again, or a new one each time.
+ * read into again and again, or a new one each time; `fields` is the former, with three fields decoded, and
+ * then the other peers read three fields, too.
  *
  * @type {readonly { mode: string, what: string, atMostNs?: number, cilium: string, ahead: boolean, why: keyof ReturnType<typeof reasonsFor> }[]}
  */
@@ -52,7 +57,7 @@ const READINGS = [
   {
     mode: 'consume',
     what: 'consume(), three fields',
-    cilium: 'read-into',
+    cilium: 'fields',
     ahead: false,
     why: 'objects',
   },
@@ -61,7 +66,7 @@ const READINGS = [
     mode: 'await',
     what: 'for await, three fields',
     atMostNs: 300,
-    cilium: 'read-into',
+    cilium: 'fields',
     ahead: false,
     why: 'awaitedObjects',
   },
@@ -74,6 +79,14 @@ const READINGS = [
     why: 'awaitedCopies',
   },
 ];
+
+/**
+ * What peers in C and Rust read of a record.
+ * @param {string} cilium
+ */
+function readsOf(cilium) {
+  return cilium === 'fields' ? 'fields' : 'number';
+}
 
 /**
  * @param {Context} context
@@ -89,18 +102,20 @@ export function run(context) {
     return notMeasured(name, reason ?? '');
   }
   const notes = [
-    'ring: 100,000 records of 64 bytes that wait in a ring of 16 MiB, and one field of each is read; libbpf calls back for each (ring_buffer__consume), cilium/ebpf is asked for each (Reader.ReadInto with one record; Reader.Read, which copies into new memory, beside what is bytes in skep), aya too (RingBuf::next)',
+    'ring: 100,000 records of 64 bytes that wait in a ring of 16 MiB; peers read one number of each, or decode three fields where skep does; libbpf calls back for each (ring_buffer__consume), cilium/ebpf is asked for each (Reader.ReadInto with one record; Reader.Read, which copies into new memory, beside what is bytes in skep), aya too (RingBuf::next)',
   ];
   const peer = peersOf('ring', notes);
   const command = withBpfFileSystem([process.execPath, join(ROOT, 'bench/skep/ring.mjs')]);
+  const plain = [process.execPath, join(ROOT, 'bench/skep/plain.mjs')];
   const reasons = reasonsFor(context.floor);
   const rows = READINGS.map(({ mode, what, atMostNs, cilium, ahead, why }) => ({
     name: what,
     subjects: [
       { name: 'skep', command, args: [OBJECT, RECORDS, mode] },
-      ...peer('libbpf', [OBJECT, RECORDS]),
+      { name: PLAIN, command: plain, args: ['records', RECORDS, mode] },
+      ...peer('libbpf', [OBJECT, RECORDS, readsOf(cilium)]),
       ...peer('cilium', [OBJECT, RECORDS, cilium]),
-      ...peer('aya', [OBJECT, RECORDS, bpftool]).map((aya) => ({
+      ...peer('aya', [OBJECT, RECORDS, readsOf(cilium), bpftool]).map((aya) => ({
         ...aya,
         command: withBpfFileSystem(aya.command),
       })),

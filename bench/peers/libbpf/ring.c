@@ -1,9 +1,10 @@
 /*
  * Reading what waits in a ring buffer of 16 MiB: ring_buffer__consume of records of 64 bytes.
  *
- * usage: ring SAMPLES SAMPLE_MS WARM_UP_MS OBJECT RECORDS
+ * usage: ring SAMPLES SAMPLE_MS WARM_UP_MS OBJECT RECORDS number|fields
  *
- * OBJECT is fixtures/run/ring.bpf.o, whose program fills the ring between the samples.
+ * OBJECT is fixtures/run/ring.bpf.o, whose program fills the ring between the samples. `number` reads one
+ * number of each record, `fields` the three fields that come before its payload.
  */
 #include <linux/types.h>
 #include <bpf/bpf.h>
@@ -20,14 +21,35 @@ struct request {
 	__u64 discard_every;
 };
 
+/* A record without its payload; see fixtures/run/ring.bpf.c. */
+struct event {
+	__u64 number;
+	__u32 tag;
+	__u32 half;
+};
+
 static int program;
 static __u32 records;
 static struct ring_buffer *ring;
 static long sum;
 
+/* The record read last; volatile, so that the compiler keeps all of it. */
+static volatile struct event last;
+
 static int add(void *context, void *data, size_t size)
 {
 	sum += *(__u32 *)data;
+	return 0;
+}
+
+static int add_fields(void *context, void *data, size_t size)
+{
+	const struct event *event = data;
+
+	last.number = event->number;
+	last.tag = event->tag;
+	last.half = event->half;
+	sum += event->number;
 	return 0;
 }
 
@@ -54,9 +76,13 @@ int main(int argc, char **argv)
 	struct measurement measurement;
 	struct bpf_object *object;
 	struct bpf_map *events;
+	bool fields;
 
-	if (argc != 6)
-		fail("reading OBJECT RECORDS");
+	if (argc != 7)
+		fail("reading OBJECT RECORDS number|fields");
+	fields = !strcmp(argv[6], "fields");
+	if (!fields && strcmp(argv[6], "number"))
+		fail("reading number|fields");
 	libbpf_set_print(silence);
 	records = atol(argv[5]);
 	object = bpf_object__open(argv[4]);
@@ -68,7 +94,7 @@ int main(int argc, char **argv)
 	    bpf_object__load(object))
 		fail("bpf_object__load");
 	program = bpf_program__fd(bpf_object__find_program_by_name(object, "produce"));
-	ring = ring_buffer__new(bpf_map__fd(events), add, NULL, NULL);
+	ring = ring_buffer__new(bpf_map__fd(events), fields ? add_fields : add, NULL, NULL);
 	if (!ring)
 		fail("ring_buffer__new");
 	between = produce;

@@ -1,10 +1,11 @@
 /**
  * Entries of a hash of 100,000 with the npm package `bpf`: skep/map-ops.mjs for it.
  *
- * Usage: node map-ops.mjs SAMPLES SAMPLE_MS WARM_UP_MS lookup|update|iterate raw|into|u64|u32 FOLDER
+ * Usage: node map-ops.mjs SAMPLES SAMPLE_MS WARM_UP_MS OPERATION raw|into|u64|u32 FOLDER
  *
- * `raw` is its `RawMap`, `into` the same with a buffer of the caller's for the value, `u64` and `u32`
- * its `ConvMap`. FOLDER is where the package is installed.
+ * OPERATION is lookup, update, iterate, batch or batch-update. `raw` is its `RawMap`, `into` the same with a
+ * buffer of the caller's for the value, `u64` and `u32` its `ConvMap`; batches are those of `RawMap`, which
+ * takes and gives a buffer for each key and value. FOLDER is where the package is installed.
  */
 
 import { createRequire } from 'node:module';
@@ -13,6 +14,7 @@ import { ENTRIES, KEYS, randomKeys, valueFor } from '../../entries.mjs';
 import { measure, perItem, readPlan } from '../../measure.mjs';
 
 const CHUNK = 64;
+const BATCH = 4_096;
 
 const { plan, rest } = readPlan(process.argv.slice(2));
 const [operation = '', kind = '', folder = ''] = rest;
@@ -85,11 +87,44 @@ function iterate() {
   return sum;
 }
 
+function readBatches() {
+  let sum = 0;
+  for (const entries of raw.getBatch(BATCH)) {
+    for (const [key, value] of entries) {
+      // All of the value, but as two numbers: Node.js would make several bigints for one.
+      sum += key.readUInt32LE(0) + value.readUInt32LE(0) + value.readUInt32LE(4) * 2 ** 32;
+    }
+  }
+  return sum;
+}
+
+/** The entries that are set again and again; they exist before, as they would in a program. */
+const batch = Array.from({ length: BATCH }, (_, key) => {
+  const [number, value] = [Buffer.alloc(4), Buffer.alloc(8)];
+  number.writeUInt32LE(key);
+  value.writeUInt32LE(valueFor(key));
+  return [number, value];
+});
+
+function setBatch() {
+  return raw.setBatch(batch) === raw ? BATCH : 0;
+}
+
+/**
+ * What is not single, and the entries that one call goes through.
+ * @type {Record<string, { run: () => number, items: number }>}
+ */
+const WHOLE = {
+  iterate: { run: iterate, items: ENTRIES },
+  batch: { run: readBatches, items: ENTRIES },
+  'batch-update': { run: setBatch, items: BATCH },
+};
+
 const single = SINGLE[`${operation} ${kind}`];
-const measurement =
-  single === undefined
-    ? perItem(await measure(iterate, plan), ENTRIES)
-    : perItem(await measure(() => chunk(single), plan), CHUNK);
+const { run, items } = single
+  ? { run: () => chunk(single), items: CHUNK }
+  : (WHOLE[operation] ?? { run: iterate, items: ENTRIES });
+const measurement = perItem(await measure(run, plan), items);
 let sum = 0;
 for (const [key, value] of typed) sum += key + Number(value);
 console.log(JSON.stringify({ ...measurement, facts: { version: '1.3.0', sum } }));

@@ -1,12 +1,14 @@
 //! Reading what waits in a ring buffer of 16 MiB: RingBuf::next, records of 64 bytes.
 //!
-//! usage: aya ring SAMPLES SAMPLE_MS WARM_UP_MS OBJECT RECORDS BPFTOOL
+//! usage: aya ring SAMPLES SAMPLE_MS WARM_UP_MS OBJECT RECORDS number|fields BPFTOOL
 //!
-//! OBJECT is fixtures/run/ring.bpf.o, whose program fills the ring between the samples. aya has no
-//! programs of its type, so BPFTOOL loads it, onto the map that was created here: this needs a BPF file
+//! OBJECT is fixtures/run/ring.bpf.o, whose program fills the ring between the samples. `number` reads
+//! one number of each record, `fields` the three fields that come before its payload. aya has no programs
+//! of the object's type, so BPFTOOL loads it, onto the map that was created here: this needs a BPF file
 //! system at /sys/fs/bpf.
 
 use std::ffi::{c_long, CString};
+use std::hint::black_box;
 use std::process::Command;
 
 use aya::maps::{MapData, RingBuf};
@@ -57,25 +59,64 @@ fn load_program(bpftool: &str, object: &str) -> u32 {
     bpf(BPF_OBJ_GET, &mut attributes) as u32
 }
 
+/// A record without its payload; see fixtures/run/ring.bpf.c.
+struct Event {
+    number: u64,
+    #[allow(dead_code)]
+    tag: u32,
+    #[allow(dead_code)]
+    half: u32,
+}
+
+fn bytes_at<const N: usize>(record: &[u8], offset: usize) -> [u8; N] {
+    let mut bytes = [0; N];
+    bytes.copy_from_slice(&record[offset..offset + N]);
+    bytes
+}
+
+fn one_number(record: &[u8]) -> u64 {
+    u64::from(u32::from_ne_bytes(bytes_at(record, 0)))
+}
+
+/// Decodes all three, and gives the first.
+fn three_fields(record: &[u8]) -> u64 {
+    let event = Event {
+        number: u64::from_ne_bytes(bytes_at(record, 0)),
+        tag: u32::from_ne_bytes(bytes_at(record, 8)),
+        half: u32::from_ne_bytes(bytes_at(record, 12)),
+    };
+    black_box(&event).number
+}
+
 struct Reading {
     ring: RingBuf<MapData>,
     program: u32,
     records: u32,
+    fields: bool,
 }
 
-impl Operation for Reading {
-    fn run(&mut self) -> u64 {
+impl Reading {
+    /// Adds up what `read` gives for each record, which is compiled into the loop.
+    fn consume(&mut self, read: impl Fn(&[u8]) -> u64) -> u64 {
         let (mut sum, mut count) = (0, 0);
         while let Some(record) = self.ring.next() {
-            let mut number = [0; 4];
-            number.copy_from_slice(&record[..4]);
-            sum += u64::from(u32::from_ne_bytes(number));
+            sum += read(&record);
             count += 1;
         }
         if count != self.records {
             fail("RingBuf::next", format!("{count} records"));
         }
         sum
+    }
+}
+
+impl Operation for Reading {
+    fn run(&mut self) -> u64 {
+        if self.fields {
+            self.consume(three_fields)
+        } else {
+            self.consume(one_number)
+        }
     }
 
     fn between(&mut self) {
@@ -99,10 +140,18 @@ impl Operation for Reading {
 }
 
 pub fn run(plan: Plan, arguments: &[&str]) {
-    let [object, records, bpftool] = arguments else {
-        fail("reading OBJECT RECORDS BPFTOOL", "three arguments");
+    let [object, records, mode, bpftool] = arguments else {
+        fail(
+            "reading OBJECT RECORDS number|fields BPFTOOL",
+            "four arguments",
+        );
     };
     let records = must("reading RECORDS", records.parse());
+    let fields = match *mode {
+        "number" => false,
+        "fields" => true,
+        other => fail("reading number|fields", other),
+    };
     let definition =
         aya_obj::Map::new_from_params(BPF_MAP_TYPE_RINGBUF as u32, 0, 0, RING_BYTES, 0);
     let events = must(
@@ -118,6 +167,7 @@ pub fn run(plan: Plan, arguments: &[&str]) {
         ring: must("RingBuf", RingBuf::try_from(map)),
         program,
         records,
+        fields,
     };
     let measurement = measure(&mut reading, plan).per(u64::from(records));
     reading.between();
