@@ -153,7 +153,16 @@ function countDescriptors() {
 
 function countMappings() {
   if (process.platform !== 'linux') return 0;
-  return readFileSync('/proc/self/maps', 'latin1').match(/bpf-map|perf_event/g)?.length ?? 0;
+  return mappingsIn(readFileSync('/proc/self/maps', 'latin1'));
+}
+
+/**
+ * How many mappings of maps and perf events there are.
+ *
+ * @param {string} text of /proc/PID/maps
+ */
+export function mappingsIn(text) {
+  return text.match(/bpf-map|perf_event/g)?.length ?? 0;
 }
 
 /** @param {Sample} sample */

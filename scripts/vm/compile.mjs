@@ -26,7 +26,7 @@ export default {
     execArgv: ['--max-lazy'],
     fileParallelism: false,
     maxWorkers: 1,
-    // Tests that wait for a while measure time, which an emulated CPU does not keep.
+    // Tests that wait for a while measure time, which an emulated CPU does not keep. The report names them.
     retry: 1,
     testTimeout: 240_000,
     hookTimeout: 120_000,

@@ -13,7 +13,9 @@ export class GuestReporter {
   /** @param {import('vitest/node').TestCase} test */
   onTestCaseResult(test) {
     const { state, errors = [] } = test.result();
-    console.log(`  ${state} ${Math.round(test.diagnostic()?.duration ?? 0)} ms`);
+    const { duration = 0, retryCount = 0 } = test.diagnostic() ?? {};
+    const again = retryCount > 0 ? ', retried' : '';
+    console.log(`  ${state} ${Math.round(duration)} ms${again}`);
     for (const { stack, message } of errors) {
       console.log(stack ?? message);
     }

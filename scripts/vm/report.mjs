@@ -6,7 +6,7 @@
  * @typedef {object} Result
  * @property {string} name file and full name
  * @property {'passed' | 'failed' | 'skipped'} status
- * @property {string[]} messages of a failure
+ * @property {string[]} messages of failures; if it passed, of the tries before
  * @property {string} reason of being skipped; '' if the test says none
  */
 
@@ -119,18 +119,33 @@ function statusOf(status) {
 }
 
 /**
- * How many of a run's tests came to what.
+ * Tests that failed and then passed. Vitest's JSON does not count tries, but keeps what the failed ones said.
  *
  * @param {Run} run
  */
-export function totalsOf({ results }) {
-  const count = (/** @type {Result['status']} */ wanted) =>
-    results.filter(({ status }) => status === wanted).length;
-  return { passed: count('passed'), failed: count('failed'), skipped: count('skipped') };
+export function retriedTests({ results }) {
+  return results.filter(({ status, messages }) => status === 'passed' && messages.length > 0);
 }
 
 /**
- * Prints failures with their messages, skipped tests with their reasons, and the totals as the last line.
+ * How many of a run's tests came to what. Those that were retried are among those that passed.
+ *
+ * @param {Run} run
+ */
+export function totalsOf(run) {
+  const count = (/** @type {Result['status']} */ wanted) =>
+    run.results.filter(({ status }) => status === wanted).length;
+  return {
+    passed: count('passed'),
+    retried: retriedTests(run).length,
+    failed: count('failed'),
+    skipped: count('skipped'),
+  };
+}
+
+/**
+ * Prints failures with their messages, tests that passed only when they were retried with those of the first
+ * try, skipped tests with their reasons, and the totals as the last line.
  *
  * @param {Run} run
  * @param {(text: string) => string} toSource turns places in compiled files into those of the sources
@@ -140,14 +155,20 @@ export function printRun(run, toSource) {
     console.log(`FAIL ${name}`);
     console.log(indented(toSource(messages.join('\n'))));
   }
+  for (const { name, messages } of retriedTests(run)) {
+    console.log(`retried: ${name}`);
+    console.log(indented(toSource(messages.join('\n'))));
+  }
   for (const { name, reason } of run.results.filter(({ status }) => status === 'skipped')) {
     console.log(`skipped: ${name}${reason === '' ? '' : ` (${reason})`}`);
   }
   if (run.problem !== null) {
     console.log(run.problem);
   }
-  const { passed, failed, skipped } = totalsOf(run);
-  console.log(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`);
+  const { passed, retried, failed, skipped } = totalsOf(run);
+  const again = retried > 0 ? ` (${retried} retried)` : '';
+  const left = skipped > 0 ? `, ${skipped} skipped` : '';
+  console.log(`${passed} passed${again}, ${failed} failed${left}`);
 }
 
 /** @param {string} text */
@@ -207,15 +228,16 @@ function isLost({ results, isHost }, result) {
  */
 export function summaryLines(runs, lost) {
   const rows = runs.map((run) => {
-    const { passed, failed, skipped } = totalsOf(run);
+    const { passed, retried, failed, skipped } = totalsOf(run);
     const missing = lost.filter(({ kernel }) => kernel === run.kernel).length;
-    const numbers = [passed, failed, skipped, missing].map(String);
+    const numbers = [passed, retried, failed, skipped, missing].map(String);
     return [run.kernel, ...numbers, `${Math.round(run.seconds)} s`, run.problem ?? ''];
   });
-  const table = [['kernel', 'passed', 'failed', 'skipped', 'lost', 'time', ''], ...rows];
-  const widths = [0, 1, 2, 3, 4, 5].map((at) =>
-    Math.max(...table.map((row) => row[at]?.length ?? 0)),
-  );
+  const head = ['kernel', 'passed', 'retried', 'failed', 'skipped', 'lost', 'time', ''];
+  const table = [head, ...rows];
+  const widths = head
+    .slice(0, -1)
+    .map((_, at) => Math.max(...table.map((row) => row[at]?.length ?? 0)));
   return table.map(([kernel = '', ...rest]) => {
     const cells = rest.map((cell, at) => cell.padStart(widths[at + 1] ?? 0));
     return [kernel.padEnd(widths[0] ?? 0), ...cells].join('  ').trimEnd();

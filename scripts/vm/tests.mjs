@@ -78,6 +78,7 @@ export const LEFT_OUT = {
   'test/obj': NO_KERNEL,
   'test/package': 'about the packed package and npm, which the guest has not',
   'test/real': 'no tests; objects of other projects',
+  'test/soak': 'about what npm run soak calls flat',
   'test/support': 'no tests',
   'test/uapi': NO_KERNEL,
   'test/vm': 'about these scripts',

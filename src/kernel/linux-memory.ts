@@ -1,7 +1,7 @@
 /**
- * Pointers for bpf(2). This file is the one place where JavaScript memory becomes an address, and
- * where it is checked that the kernel stays inside it: a view that is shorter than what the kernel
- * reads or writes never gets a pointer, or is not copied.
+ * Pointers for bpf(2) and perf_event_open(2). This file is the one place where JavaScript memory
+ * becomes an address, and where it is checked that the kernel stays inside it: a view that is shorter
+ * than what the kernel reads or writes never gets a pointer, or is not copied.
  */
 
 import { checkRoom, checkView, tooShort } from './check-room.ts';
@@ -38,8 +38,9 @@ function getterOf<T>(name: 'buffer' | 'byteOffset' | 'byteLength'): (view: Uint8
 }
 
 /**
- * A `union bpf_attr` and the means to point it at other memory. The views it points to must be
- * reachable until the call returns; a synchronous caller that holds them sees to that by itself.
+ * A `union bpf_attr`, or a `struct perf_event_attr`, and the means to point it at other memory. The
+ * views it points to must be reachable until the call returns; a synchronous caller that holds them
+ * sees to that by itself.
  */
 export class AttributeBlock {
   readonly #native: Native;
@@ -145,6 +146,14 @@ export class AttributeBlock {
   /** Calls bpf(2) with the first `size` bytes; the result, or `-errno`. */
   call(command: number, size: number): number {
     return this.#native.bpf(command, this.#address, size);
+  }
+
+  /**
+   * Calls perf_event_open(2), which reads as many bytes as the struct says that it has: no more than the
+   * block. A descriptor, or `-errno`.
+   */
+  openPerfEvent(process: number, cpu: number, group: number, flags: number): number {
+    return this.#native.perfEventOpen(this.#address, process, cpu, group, flags);
   }
 
   /**

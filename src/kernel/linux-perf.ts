@@ -5,6 +5,7 @@
  */
 
 import { readFileSync } from 'node:fs';
+import { AttributeBlock } from './linux-memory.ts';
 import type { Native } from './native.ts';
 import { refused } from './refused.ts';
 
@@ -30,16 +31,15 @@ export function openOutputEvent(
   cpu: number,
   wakeupEvents: number,
 ): number {
-  const attributes = new DataView(new ArrayBuffer(ATTRIBUTE_BYTES));
-  attributes.setUint32(0, PERF_TYPE_SOFTWARE, littleEndian);
-  attributes.setUint32(4, ATTRIBUTE_BYTES, littleEndian);
-  attributes.setBigUint64(8, BigInt(PERF_COUNT_SW_BPF_OUTPUT), littleEndian);
+  const attributes = new AttributeBlock(native, littleEndian);
+  attributes.setU32(0, PERF_TYPE_SOFTWARE);
+  attributes.setU32(4, ATTRIBUTE_BYTES);
+  attributes.setU64(8, BigInt(PERF_COUNT_SW_BPF_OUTPUT));
   // A period of 1: each write is a record.
-  attributes.setBigUint64(16, 1n, littleEndian);
-  attributes.setBigUint64(24, BigInt(PERF_SAMPLE_RAW), littleEndian);
-  attributes.setUint32(48, wakeupEvents, littleEndian);
-  const address = native.address(attributes.buffer);
-  const fd = native.perfEventOpen(address, ANY_PROCESS, cpu, -1, PERF_FLAG_FD_CLOEXEC);
+  attributes.setU64(16, 1n);
+  attributes.setU64(24, BigInt(PERF_SAMPLE_RAW));
+  attributes.setU32(48, wakeupEvents);
+  const fd = attributes.openPerfEvent(ANY_PROCESS, cpu, -1, PERF_FLAG_FD_CLOEXEC);
   if (fd < 0) {
     throw refused('perf_event_open', -fd, `the perf event of CPU ${cpu}`);
   }

@@ -161,8 +161,8 @@ describe('the package without its shim', () => {
       "  console.log(hasCode(error, 'ERR_SKEP_NO_KERNEL'), error.message);",
       '}',
     ].join('\n');
-    const { status, stdout } = bare.run(code, OBJECT);
-    expect(status).toBe(0);
+    const { status, stdout, stderr } = bare.run(code, OBJECT);
+    expect(status, stderr).toBe(0);
     expect(stdout).toMatch(
       process.platform === 'linux' ? /^true .*reinstall the package/ : /^true .*not Linux/,
     );

@@ -5,13 +5,15 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import {
   hostRun,
   lostTests,
+  printRun,
   type Run,
   reportProblem,
   resultsOf,
+  retriedTests,
   sentReport,
   summaryLines,
   totalsOf,
@@ -19,7 +21,7 @@ import {
 
 const VITEST = fileURLToPath(new URL('../../node_modules/vitest/vitest.mjs', import.meta.url));
 
-/** A report as vitest's JSON reporter writes it, as far as it is read. */
+/** A report as vitest's JSON reporter writes it, as far as it is read. A `retried` test passed the second time. */
 const report = (root: string, ...tests: readonly (readonly [string, string, string?])[]) => ({
   testResults: [
     {
@@ -27,8 +29,8 @@ const report = (root: string, ...tests: readonly (readonly [string, string, stri
       message: '',
       assertionResults: tests.map(([fullName, status, skipped]) => ({
         fullName,
-        status,
-        failureMessages: status === 'failed' ? ['it is not so'] : [],
+        status: status === 'retried' ? 'passed' : status,
+        failureMessages: ['failed', 'retried'].includes(status) ? ['it is not so'] : [],
         meta: skipped === undefined ? {} : { skipped },
       })),
     },
@@ -67,6 +69,7 @@ describe('a report', () => {
     expect(results).toMatchObject([{ status: 'failed', messages: ['no such module'] }]);
     expect(totalsOf({ kernel: 'x', results, problem: null, seconds: 1 })).toEqual({
       passed: 0,
+      retried: 0,
       failed: 1,
       skipped: 0,
     });
@@ -74,13 +77,13 @@ describe('a report', () => {
 });
 
 /** The report of vitest itself on a file of tests, with its exit status. */
-function reportOf(source: string): ReturnType<typeof sentReport> {
+function reportOf(source: string, ...more: string[]): ReturnType<typeof sentReport> {
   const directory = mkdtempSync(join(tmpdir(), 'skep-report-'));
   try {
     writeFileSync(join(directory, 'some.test.js'), source);
     const file = join(directory, 'report.json');
     const output = ['--reporter=json', `--outputFile=${file}`];
-    const args = [VITEST, 'run', '--globals', '--root', directory, ...output];
+    const args = [VITEST, 'run', '--globals', '--root', directory, ...output, ...more];
     const { status } = spawnSync(process.execPath, args, { cwd: directory });
     return sentReport(`${readFileSync(file, 'utf8')}\nstatus ${status}\nend of report\n`);
   } finally {
@@ -95,6 +98,20 @@ describe('what vitest itself reports', { timeout: 120_000 }, () => {
     const good = reportOf(PASSES);
     expect(resultsOf(good)).toMatchObject([{ status: 'passed' }]);
     expect(reportProblem(good)).toBeNull();
+  });
+
+  it('of a test that passes only when it is retried says so, with what it said first', () => {
+    const source = `${PASSES}
+      let tries = 0;
+      it('passes at last', () => expect(tries++).toBe(1));
+      it.fails('is to fail', () => expect(1).toBe(2));
+      it('fails', () => expect(1).toBe(2));`;
+    const results = resultsOf(reportOf(source, '--retry=1'));
+    const tried: Run = { kernel: '6.1', results, problem: null, seconds: 1 };
+    expect(retriedTests(tried)).toMatchObject([
+      { name: expect.stringMatching(/passes at last$/), messages: [expect.any(String)] },
+    ]);
+    expect(totalsOf(tried)).toEqual({ passed: 3, retried: 1, failed: 1, skipped: 0 });
   });
 
   it.each([
@@ -126,6 +143,38 @@ describe('what vitest itself reports', { timeout: 120_000 }, () => {
   it('without a file of tests is a problem', () => {
     expect(reportProblem({ testResults: [], success: false, status: 1 })).toMatch(/status 1/);
     expect(reportProblem({ testResults: [], success: false })).toMatch(/unknown status/);
+  });
+});
+
+describe('a printed run', () => {
+  const linesOf = (printed: Run) => {
+    const log = vi.spyOn(console, 'log').mockImplementation(() => {});
+    try {
+      printRun(printed, (text) => text);
+      return log.mock.calls.map(([line]) => line);
+    } finally {
+      log.mockRestore();
+    }
+  };
+
+  it('names the tests that failed, those that passed only when retried, and those that were skipped', () => {
+    const tests = [
+      ['one', 'retried'],
+      ['two', 'failed'],
+      ['three', 'skipped', 'needs 6.4'],
+    ] as const;
+    expect(linesOf(run('6.1', ['zero', 'passed'], ...tests))).toEqual([
+      'FAIL test/kernel/some.test > two',
+      '    it is not so',
+      'retried: test/kernel/some.test > one',
+      '    it is not so',
+      'skipped: test/kernel/some.test > three (needs 6.4)',
+      '2 passed (1 retried), 1 failed, 1 skipped',
+    ]);
+  });
+
+  it('says nothing of tries if each test needed one', () => {
+    expect(linesOf(run('6.1', ['one', 'passed']))).toEqual(['1 passed, 0 failed']);
   });
 });
 
@@ -199,7 +248,7 @@ describe('a test that an older kernel could run', () => {
 
 describe('the table', () => {
   it('has a row for each kernel, the host among them, with what was lost there', () => {
-    const guest = run('6.1', ['one', 'passed'], ['two', 'passed'], ['three', 'failed']);
+    const guest = run('6.1', ['one', 'passed'], ['two', 'retried'], ['three', 'failed']);
     const { testResults } = report('/home/me', ['one', 'passed'], ['two', 'skipped']);
     const host = hostRun('6.18', {
       testResults: testResults.map((file) => ({ ...file, endTime: 62_000 })),
@@ -208,9 +257,9 @@ describe('the table', () => {
       status: 0,
     });
     expect(summaryLines([guest, host], lostTests([guest, host]))).toEqual([
-      'kernel            passed  failed  skipped  lost  time',
-      '6.1                    2       1        0     0   1 s',
-      '6.18 (this host)       1       0        1     1  61 s',
+      'kernel            passed  retried  failed  skipped  lost  time',
+      '6.1                    2        1       1        0     0   1 s',
+      '6.18 (this host)       1        0       0        1     1  61 s',
     ]);
   });
 
