@@ -15,7 +15,9 @@ import { disassembleInstruction } from './instructions/disassemble.ts';
 import { Instructions, LOAD_IMM64, SLOT_BYTES } from './instructions/instructions.ts';
 import { type CallbackTags, readCallbackTags } from './link-exceptions.ts';
 import { type CodeFunction, CodeFunctions } from './link-functions.ts';
+import { lowerBound } from './lower-bound.ts';
 import type { ObjectFile } from './object.ts';
+import { Once } from './once.ts';
 import type { CodeRelocation, RelocationTarget } from './relocations.ts';
 import { type Extern, isExtern, readExterns } from './relocations-externs.ts';
 
@@ -34,12 +36,12 @@ export class ObjectCode {
   readonly #entries = new Map<number, readonly ElfRelocation[]>();
   readonly #info: (SectionInfo | undefined)[] = [];
   #relocating: Map<number, ElfSection[]> | undefined;
-  #externs: ReadonlyMap<number, Extern> | undefined;
+  readonly #externs: Once<ReadonlyMap<number, Extern>>;
   #mapsByPlace: Map<number, Map<number, string>> | undefined;
   #namedFirst: Map<string, number> | undefined;
-  #ext: BtfExt | null | undefined;
+  readonly #ext = new Once(() => this.#readExt());
   #callbackTags: CallbackTags | undefined;
-  #globalText: Map<string, CodeFunction> | undefined;
+  readonly #globalText = new Once(() => this.#readGlobalText());
   #optionOffsets: Map<string, number> | undefined;
   #arena: string | null | undefined;
   /** No Buffer, even if the object came in one: its subarray() costs several times as much. */
@@ -48,6 +50,7 @@ export class ObjectCode {
   constructor(object: ObjectFile) {
     this.object = object;
     this.functions = new CodeFunctions(object.elf, object.symbols);
+    this.#externs = new Once(() => readExterns(object.elf.symbols, object.btf));
     const { buffer, byteOffset, byteLength } = object.elf.bytes;
     this.#plain = new Uint8Array(buffer, byteOffset, byteLength);
   }
@@ -65,8 +68,7 @@ export class ObjectCode {
 
   /** All externs by symbol. @throws as {@link readExterns} */
   get externs(): ReadonlyMap<number, Extern> {
-    this.#externs ??= readExterns(this.object.elf.symbols, this.object.btf);
-    return this.#externs;
+    return this.#externs.get();
   }
 
   /**
@@ -75,8 +77,7 @@ export class ObjectCode {
    * @throws ObjectError `ERR_SKEP_BTF`, `ERR_SKEP_ELF`
    */
   get ext(): BtfExt | null {
-    this.#ext ??= this.#readExt();
-    return this.#ext;
+    return this.#ext.get();
   }
 
   /** Which programs name a function for exceptions. */
@@ -90,16 +91,7 @@ export class ObjectCode {
 
   /** The global functions of `.text` by name, the first of each. @throws as `CodeFunctions.ofSection` */
   get globalText(): ReadonlyMap<string, CodeFunction> {
-    if (this.#globalText === undefined) {
-      this.#globalText = new Map();
-      const text = this.object.elf.sections.find(({ name }) => name === '.text');
-      for (const one of this.functions.ofSection(text?.index ?? 0)) {
-        if (one.isGlobal && !this.#globalText.has(one.name)) {
-          this.#globalText.set(one.name, one);
-        }
-      }
-    }
-    return this.#globalText;
+    return this.#globalText.get();
   }
 
   /** What `.BTF.ext` says about a section. @throws as {@link ext} */
@@ -399,6 +391,17 @@ export class ObjectCode {
     };
   }
 
+  #readGlobalText(): Map<string, CodeFunction> {
+    const found = new Map<string, CodeFunction>();
+    const text = this.object.elf.sections.find(({ name }) => name === '.text');
+    for (const one of this.functions.ofSection(text?.index ?? 0)) {
+      if (one.isGlobal && !found.has(one.name)) {
+        found.set(one.name, one);
+      }
+    }
+    return found;
+  }
+
   #readExt(): BtfExt | null {
     const { elf, btf, maps } = this.object;
     const section = elf.sections.find(({ name }) => name === '.BTF.ext');
@@ -471,21 +474,6 @@ function isCallInObject(instructions: Instructions, slot: number): boolean {
   return opcode === CALL
     ? instructions.src(slot) === CALL_SUBPROGRAM
     : opcode === LOAD_IMM64 && instructions.src(slot) === BPF_PSEUDO.FUNC;
-}
-
-/** The position of the first whose offset is not below this one, in a list by offset. */
-function lowerBound(list: readonly { readonly offset: number }[], offset: number): number {
-  let low = 0;
-  let high = list.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (list[middle]!.offset < offset) {
-      low = middle + 1;
-    } else {
-      high = middle;
-    }
-  }
-  return low;
 }
 
 function entryError(table: ElfSection, problem: string): ObjectError {

@@ -4,7 +4,7 @@ import { expect } from 'vitest';
 import { SkepError } from '../../src/errors.ts';
 
 /** Ten times as much may take so many times as long; a square would take a hundred. */
-const MOST_GROWTH = 40;
+const MOST_GROWTH = 20;
 /** Below this many milliseconds there is nothing to compare. */
 const LEAST = 8;
 const TRIES = 3;
